@@ -1,0 +1,1 @@
+"""Build image–text training sets that can be accounted for, picture by picture."""
