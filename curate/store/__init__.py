@@ -1,0 +1,1 @@
+"""Where shards live: put-if-absent commits, content digests, the manifest, and reading through it."""

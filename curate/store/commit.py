@@ -1,0 +1,172 @@
+"""The commit of one shard: publish its files, then one put-if-absent that makes it count.
+
+A commit is a small JSON file naming the shard's files with their hashes. Two workers that compute
+the same shard race for it; the loser compares content and raises an alarm on a difference.
+"""
+
+from __future__ import annotations
+
+import io
+import json
+from collections.abc import Mapping
+from typing import Any, Literal
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from curate.columns import role_of
+from curate.errors import CommitConflict, StoreError
+from curate.store.digest import bytes_sha256, canonical_json, json_digest, table_digest
+from curate.store.files import LocalFiles
+
+FileRole = Literal["data", "marks", "observations"]
+HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
+
+
+class FileEntry(BaseModel, frozen=True, extra="forbid"):
+    """One Parquet file of a shard; `path` is relative to the dataset."""
+
+    role: FileRole
+    path: str
+    rows: int
+    bytes: int
+    sha256: str
+    content_digest: str
+
+
+class Commit(BaseModel, frozen=True, extra="forbid"):
+    """One shard of one layer; `marked` counts the rows marked here by stage and reason."""
+
+    layer: str
+    part: str
+    shard_id: str
+    fingerprint: str
+    input_digest: str
+    rows_in: int
+    rows_out: int
+    marked: dict[str, dict[str, int]]
+    files: list[FileEntry]
+
+    def file(self, role: FileRole) -> FileEntry | None:
+        return next((entry for entry in self.files if entry.role == role), None)
+
+    def to_bytes(self) -> bytes:
+        return canonical_json(self.model_dump(mode="json")) + b"\n"
+
+    @property
+    def path(self) -> str:
+        return commit_path(self.layer, self.shard_id)
+
+
+def shard_id(*, layer: str, part: str, fingerprint: str, input_digest: str) -> str:
+    """Name of a unit of work: what goes in and what is done to it."""
+    return json_digest([layer, part, fingerprint, input_digest])
+
+
+def commit_path(layer: str, shard: str) -> str:
+    return f"{layer}/commits/{shard}.json"
+
+
+def commit_shard(
+    files: LocalFiles, *, layer: str, part: str, fingerprint: str, input_digest: str, rows_in: int,
+    tables: Mapping[FileRole, pa.Table], marked: Mapping[str, Mapping[str, int]],
+) -> Commit:  # fmt: skip
+    """Publish the tables of one shard and commit it; returns the commit that counts.
+
+    Raises CommitConflict if the shard was committed before with another content.
+    """
+    name = shard_id(layer=layer, part=part, fingerprint=fingerprint, input_digest=input_digest)
+    entries = [_publish(files, layer, name, role, table) for role, table in tables.items()]
+    commit = Commit(
+        layer=layer, part=part, shard_id=name, fingerprint=fingerprint, input_digest=input_digest,
+        rows_in=rows_in, rows_out=len(tables["data"]) if "data" in tables else rows_in,
+        marked={stage: dict(reasons) for stage, reasons in marked.items()}, files=entries,
+    )  # fmt: skip
+    if files.put_if_absent(commit.path, commit.to_bytes()):
+        return commit
+    first = load_commit(files, commit.path)
+    _compare(first, commit)
+    return first
+
+
+def _publish(files: LocalFiles, layer: str, shard: str, role: FileRole, table: pa.Table) -> FileEntry:
+    data = encode(table)
+    digest = bytes_sha256(data)
+    path = f"{layer}/{role}/{shard[:16]}-{digest[:16]}.parquet"
+    files.publish(path, data)
+    content = table_digest(table) if role != "observations" else ""
+    return FileEntry(
+        role=role, path=path, rows=len(table), bytes=len(data), sha256=digest, content_digest=content
+    )
+
+
+def _compare(first: Commit, second: Commit) -> None:
+    before = {entry.role: entry.content_digest for entry in first.files}
+    after = {entry.role: entry.content_digest for entry in second.files}
+    if before != after:
+        raise CommitConflict(
+            f"{first.layer} {first.part}: computed twice with different content "
+            f"({before} then {after}); the first commit stands, look at what differs between the workers"
+        )
+
+
+def load_commit(files: LocalFiles, path: str) -> Commit:
+    try:
+        return Commit.model_validate_json(files.read(path))
+    except ValueError as error:
+        raise StoreError(f"{path} is not a commit: {error}") from error
+
+
+def load_commits(files: LocalFiles, layer: str) -> dict[str, Commit]:
+    """All commits of a layer by shard id."""
+    found = (load_commit(files, path) for path in files.list(f"{layer}/commits", ".json"))
+    return {commit.shard_id: commit for commit in found}
+
+
+def encode(table: pa.Table) -> bytes:
+    """Parquet bytes: deterministic for one pyarrow version, big binaries stored as they are.
+
+    Model columns and pictures get no codec (latents do not compress, and readers decode them three
+    times faster so); the rest is zstd. Row groups hold 64 rows where there are big values.
+    """
+    big = [field.name for field in table.schema if _is_big(field)]
+    names = {field.name: field for field in table.schema}
+    compression = {path: "zstd" for path in _leaves(table.schema)}
+    compression.update({p: "none" for p in compression if p.split(".")[0] in big})
+    metadata = dict(table.schema.metadata or {})
+    if "image" in names:
+        metadata[b"huggingface"] = HUGGINGFACE.encode()
+    sink = io.BytesIO()
+    strings = [n for n, f in names.items() if pa.types.is_string(f.type) and n != "key"]
+    pq.write_table(
+        table.replace_schema_metadata(metadata), sink, compression=compression,
+        row_group_size=64 if big else 65536, use_dictionary=strings, write_statistics=["key"],
+    )  # fmt: skip
+    return sink.getvalue()
+
+
+def _is_big(field: pa.Field) -> bool:
+    kind = field.type
+    if pa.types.is_list(kind):
+        kind = kind.value_type
+    if pa.types.is_struct(kind):
+        return any(pa.types.is_binary(kind.field(i).type) for i in range(kind.num_fields))
+    return bool(pa.types.is_binary(kind)) and (role_of(field) == "model" or field.name == "thumbnail")
+
+
+def _leaves(schema: pa.Schema) -> list[str]:
+    sink = io.BytesIO()
+    pq.write_table(schema.empty_table(), sink)
+    parquet = pq.ParquetFile(io.BytesIO(sink.getvalue())).schema
+    return [parquet.column(i).path for i in range(len(parquet))]
+
+
+def count_marks(table: pa.Table) -> dict[str, dict[str, int]]:
+    """Rows by stage and reason of a table with mark columns."""
+    counts: dict[str, dict[str, int]] = {}
+    marked: Any = table.select(["stage", "reason"]).group_by(["stage", "reason"], use_threads=False)
+    for row in marked.aggregate([([], "count_all")]).to_pylist():
+        if row["reason"] is not None:
+            counts.setdefault(row["stage"], {})[row["reason"]] = row["count_all"]
+    return {stage: dict(sorted(reasons.items())) for stage, reasons in sorted(counts.items())}
