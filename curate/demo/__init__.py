@@ -1,0 +1,1 @@
+"""The embedded corpus, its web server and the scripts that made the builtin models."""
