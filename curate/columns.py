@@ -16,7 +16,9 @@ Role = Literal["fact", "model", "transient", "observation"]
 ROLE = b"curate.role"
 
 
-def column(name: str, type_: pa.DataType, role: Role = "fact", *, nullable: bool = True) -> pa.Field:
+def column(
+    name: str, type_: pa.DataType, role: Role = "fact", *, nullable: bool = True
+) -> pa.Field:
     """One Arrow field carrying its role in the field metadata."""
     return pa.field(name, type_, nullable=nullable, metadata={ROLE: role.encode()})
 
@@ -44,7 +46,9 @@ CAPTION = pa.struct(
 )
 CLAIM = pa.struct(
     [
-        pa.field("kind", pa.string()),  # source kind of curate.license.parse: url, text, flickr_id …
+        pa.field(
+            "kind", pa.string()
+        ),  # source kind of curate.license.parse: url, text, flickr_id …
         pa.field("value", pa.string()),  # the raw claim, untouched
         pa.field("level", pa.int8()),  # rung of the evidence ladder, 0 … 5
         pa.field("claimed_by", pa.string()),  # who made the claim: source or declarant

@@ -143,7 +143,11 @@ def mark(
         c.RETRYABLE.name: pa.array([r if h else None for r, h in zip(retry, hit, strict=True)], pa.bool_()),
         c.STAGE.name: pa.array([stage if h else None for h in hit], pa.string()),
     }  # fmt: skip
-    for field, given in ((c.MEASURED_VALUE, value), (c.MEASURED_TEXT, text), (c.RELATED_KEY, related)):
+    for field, given in (
+        (c.MEASURED_VALUE, value),
+        (c.MEASURED_TEXT, text),
+        (c.RELATED_KEY, related),
+    ):
         if given is not None:
             filled[field.name] = pa.array(given, field.type)
     for name, array in filled.items():
@@ -191,7 +195,9 @@ def apply(stage: Stage, table: pa.Table, transform: Transform | None = None) -> 
 
 def _check(kind: str, stage: Stage, given: pa.Table, done: pa.Table) -> pa.Table:
     if not done[c.KEY.name].equals(given[c.KEY.name]):
-        raise ContractError(f"stage {kind}: rows were lost, added or reordered ({len(given)} → {len(done)})")
+        raise ContractError(
+            f"stage {kind}: rows were lost, added or reordered ({len(given)} → {len(done)})"
+        )
     _check_types(kind, "produces", stage.produces, done.schema)
     expected = set(given.column_names) | set(stage.produces.names)
     if set(done.column_names) != expected:
@@ -223,10 +229,14 @@ def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
 def _check_types(kind: str, what: str, schema: pa.Schema, actual: pa.Schema) -> None:
     for field in schema:
         if field.name not in actual.names:
-            raise ContractError(f"stage {kind} {what} column {field.name!r}, which is not in the table")
+            raise ContractError(
+                f"stage {kind} {what} column {field.name!r}, which is not in the table"
+            )
         if actual.field(field.name).type != field.type:
             found = actual.field(field.name).type
-            raise ContractError(f"stage {kind} {what} {field.name!r} as {field.type}, found {found}")
+            raise ContractError(
+                f"stage {kind} {what} {field.name!r} as {field.type}, found {found}"
+            )
 
 
 def _add_nulls(table: pa.Table, schema: pa.Schema) -> pa.Table:

@@ -90,14 +90,21 @@ def commit_shard(
     return first
 
 
-def _publish(files: LocalFiles, layer: str, shard: str, role: FileRole, table: pa.Table) -> FileEntry:
+def _publish(
+    files: LocalFiles, layer: str, shard: str, role: FileRole, table: pa.Table
+) -> FileEntry:
     data = encode(table)
     digest = bytes_sha256(data)
     path = f"{layer}/{role}/{shard[:16]}-{digest[:16]}.parquet"
     files.publish(path, data)
     content = table_digest(table) if role != "observations" else ""
     return FileEntry(
-        role=role, path=path, rows=len(table), bytes=len(data), sha256=digest, content_digest=content
+        role=role,
+        path=path,
+        rows=len(table),
+        bytes=len(data),
+        sha256=digest,
+        content_digest=content,
     )
 
 
@@ -152,7 +159,9 @@ def _is_big(field: pa.Field) -> bool:
         kind = kind.value_type
     if pa.types.is_struct(kind):
         return any(pa.types.is_binary(kind.field(i).type) for i in range(kind.num_fields))
-    return bool(pa.types.is_binary(kind)) and (role_of(field) == "model" or field.name == "thumbnail")
+    return bool(pa.types.is_binary(kind)) and (
+        role_of(field) == "model" or field.name == "thumbnail"
+    )
 
 
 def _leaves(schema: pa.Schema) -> list[str]:

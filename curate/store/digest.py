@@ -67,7 +67,9 @@ def _hash_array(hasher: Any, array: pa.Array) -> None:
         for index in range(kind.num_fields):
             child = pc.struct_field(array, index)
             _hash_array(hasher, child)
-    elif pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind):
+    elif (
+        pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
+    ):
         lengths = pc.fill_null(pc.list_value_length(array), 0)
         hasher.update(np.asarray(lengths, dtype="<i8").tobytes())
         _hash_array(hasher, pc.list_flatten(array))

@@ -48,7 +48,9 @@ class LocalFiles:
         base = self.path(folder)
         if not base.is_dir():
             return []
-        return sorted(f"{folder}/{p.name}" for p in base.iterdir() if p.name.endswith(suffix) and p.is_file())
+        return sorted(
+            f"{folder}/{p.name}" for p in base.iterdir() if p.name.endswith(suffix) and p.is_file()
+        )
 
     def publish(self, name: str, data: bytes | memoryview) -> None:
         """Write a whole file: readers see nothing or all of it. An existing file is replaced."""
