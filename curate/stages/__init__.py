@@ -1,1 +1,1 @@
-"""One stage a file, named for what it does."""
+"""Stages and barriers: one a file, named for what it does; recipes list them by `kind`."""
