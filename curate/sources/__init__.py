@@ -1,0 +1,1 @@
+"""Sources: where candidate rows come from; one file a source."""

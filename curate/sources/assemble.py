@@ -1,0 +1,245 @@
+"""From raw columns of any source to candidate rows: the one place where rows are judged and keyed.
+
+A row that cannot be used keeps its place, names the first column at fault in `defect`, and has a
+key of its own, so that nothing a source listed is ever lost from the account.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping
+from typing import Final
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel, Field, model_validator
+
+from curate import columns as c
+from curate.sources import keys
+from curate.sources.read import RawBatch
+from curate.sources.text import Text, to_entries, to_json_text, to_numbers, to_text
+
+TEXTS: Final = ("id", "url", "path", "landing_url", "title", "creator", "creator_url")
+
+
+class ColumnMap(BaseModel, frozen=True, extra="forbid"):
+    """Which column of the source holds what; every entry is a column name of the source."""
+
+    id: str | None = None
+    url: str | None = None
+    path: str | None = None
+    landing_url: str | None = None
+    title: str | None = None
+    creator: str | None = None
+    creator_url: str | None = None
+    captions: tuple[str, ...] = ()
+    width: str | None = None
+    height: str | None = None
+
+    @model_validator(mode="after")
+    def _reachable(self) -> ColumnMap:
+        if self.url is None and self.path is None:
+            raise ValueError(
+                "`columns` needs `url` or `path`: without one no picture can be reached"
+            )
+        return self
+
+
+class LicenseColumn(BaseModel, frozen=True, extra="forbid"):
+    """A column that holds a licence claim for its row.
+
+    `kind` is the source kind its values are parsed as (`url`, `text`, `flickr_id`, …). `level` is
+    the rung of the evidence ladder and has no default, since only the author of the recipe knows
+    where the column comes from: 5 for a value bound to the item by its publisher (its own API or
+    dump), 4 for a third party's copy of such a value, 2 for a claim about the page, 1 for free
+    text found near it.
+    """
+
+    column: str
+    kind: str
+    level: int = Field(ge=0, le=5)
+    claimed_by: str | None = None
+    locator: str | None = None
+
+
+class Layout(BaseModel, frozen=True, extra="forbid"):
+    """How raw columns become candidates: the mapping and what holds for every row alike."""
+
+    source: str
+    columns: ColumnMap
+    licenses: tuple[LicenseColumn, ...] = ()
+    caption_origin: str = "source"
+    caption_model: str | None = None
+    caption_language: str | None = None
+    retrieved_at: str | None = None
+
+    def wanted(self) -> list[str]:
+        """The source columns to read, each once."""
+        single = [getattr(self.columns, name) for name in (*TEXTS, "width", "height")]
+        names = [*single, *self.columns.captions, *(entry.column for entry in self.licenses)]
+        return list(dict.fromkeys(name for name in names if name is not None))
+
+
+def assemble(batch: RawBatch, layout: Layout) -> pa.Table:
+    """Candidates (schema CANDIDATE), one a raw row and in the same order; never raises for a row."""
+    faults: dict[str, Mapping[int, bytes]] = {"row": batch.broken}
+    texts = {name: _read(batch, getattr(layout.columns, name)) for name in TEXTS}
+    faults |= {name: text.bad for name, text in texts.items()}
+    captions, faults["caption"] = _captions(batch, layout)
+    claims, faults["license"] = _claims(batch, layout)
+    sizes = {
+        name: _read(batch, getattr(layout.columns, name), numbers=True)
+        for name in ("width", "height")
+    }
+    faults |= {name: number.bad for name, number in sizes.items()}
+    values = {name: text.values for name, text in texts.items()}
+    faults["url"] = _wrong_urls(values["url"], faults["url"])
+    faults["path"] = _wrong_paths(values["path"], faults["path"])
+    key = _keys(batch.rows, layout.source, values, faults)
+    defect = _defects(batch.rows, values, faults)
+    return pa.table(
+        [key, pa.repeat(pa.scalar(layout.source), batch.rows), *values.values(), captions, claims,
+         sizes["width"].values, sizes["height"].values, defect],
+        schema=c.CANDIDATE,
+    )  # fmt: skip
+
+
+def _read(batch: RawBatch, name: str | None, *, numbers: bool = False) -> Text:
+    if name is None:
+        return Text(pa.nulls(batch.rows, pa.int32() if numbers else pa.string()), {})
+    return to_numbers(batch.columns[name]) if numbers else to_text(batch.columns[name])
+
+
+def _wrong_urls(urls: pa.Array, bad: Mapping[int, bytes]) -> dict[int, bytes]:
+    """The bad rows and those whose URL is no http or https address."""
+    good = pc.match_substring_regex(urls, r"(?i)^\s*https?://[^\s/]")
+    return _with_wrong(urls, good, bad)
+
+
+def _wrong_paths(paths: pa.Array, bad: Mapping[int, bytes]) -> dict[int, bytes]:
+    """The bad rows and those whose path is absolute or leaves the source's folder."""
+    good = pc.invert(pc.match_substring_regex(paths, r"^[/\\]|^[A-Za-z]:|(^|[/\\])\.\.([/\\]|$)"))
+    return _with_wrong(paths, good, bad)
+
+
+def _with_wrong(values: pa.Array, good: pa.Array, bad: Mapping[int, bytes]) -> dict[int, bytes]:
+    wrong = {
+        row: _digest(values[row].as_py()) for row in pc.indices_nonzero(pc.invert(good)).to_pylist()
+    }
+    return {**bad, **wrong}
+
+
+def _keys(
+    rows: int,
+    source: str,
+    values: Mapping[str, pa.Array],
+    faults: Mapping[str, Mapping[int, bytes]],
+) -> pa.Array:
+    """Keys from id, else canonical URL, else path, else from what little the row holds."""
+    ids = values["id"]
+    out: list[str] = []
+    start = hashlib.sha256(f"{source}\0".encode())
+    fallback = zip(values["url"].to_pylist(), values["path"].to_pylist(), strict=True)
+    for row, (id, (url, path)) in enumerate(zip(ids.to_pylist(), fallback, strict=True)):
+        name = id if id is not None else keys.canonical_url(url) if url is not None else path
+        if name is None or row in faults["id"]:
+            out.append(keys.defect_key(source, _content(row, values, faults)))
+            continue
+        digest = start.copy()
+        digest.update(name.encode())
+        out.append(digest.hexdigest())
+    return pa.array(out, pa.string()) if rows else pa.array([], pa.string())
+
+
+def _content(
+    row: int, values: Mapping[str, pa.Array], faults: Mapping[str, Mapping[int, bytes]]
+) -> bytes:
+    """A digest of a row without usable id: of its texts and of the digests of what did not fit."""
+    digest = hashlib.sha256()
+    for name, array in values.items():
+        digest.update(f"{name}={array[row].as_py()!r}\0".encode())
+    for name, bad in faults.items():
+        if row in bad:
+            digest.update(name.encode() + bad[row])
+    return digest.digest()
+
+
+def _defects(
+    rows: int, values: Mapping[str, pa.Array], faults: Mapping[str, Mapping[int, bytes]]
+) -> pa.Array:
+    """`malformed:<column>` of the first column at fault; a row without any address is at fault."""
+    nowhere = pc.and_(pc.is_null(values["url"]), pc.is_null(values["path"]))
+    nothing = pc.and_(nowhere, pc.is_null(values["id"]))
+    names: list[str | None] = [None] * rows
+    for row in pc.indices_nonzero(nowhere).to_pylist():
+        names[row] = "malformed:url"
+    for row in pc.indices_nonzero(nothing).to_pylist():
+        names[row] = "malformed:id"
+    for name, bad in reversed(list(faults.items())):
+        for row in bad:
+            names[row] = f"malformed:{name}"
+    return pa.array(names, pa.string())
+
+
+def _captions(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes]]:
+    """The captions of each row, in the order of the columns and of the lists in them."""
+    found = [to_entries(batch.columns[name]) for name in layout.columns.captions]
+    bad = {row: digest for _, text in found for row, digest in text.bad.items()}
+    rows = np.concatenate([rows for rows, _ in found] or [np.empty(0, np.int64)])
+    texts = pa.chunked_array([text.values for _, text in found], pa.string()).combine_chunks()
+    texts, rows = _sorted_by_row(texts, rows)
+    n = len(texts)
+    constant = (layout.caption_origin, layout.caption_model, None, layout.caption_language)
+    parts = [texts, *(pa.repeat(pa.scalar(value, pa.string()), n) for value in constant)]
+    return _listed(pa.StructArray.from_arrays(parts, fields=list(c.CAPTION)), rows, batch.rows), bad
+
+
+def _claims(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes]]:
+    """The licence claims of each row, one for each licence column that says something."""
+    found = [to_json_text(batch.columns[entry.column]) for entry in layout.licenses]
+    bad = {row: digest for text in found for row, digest in text.bad.items()}
+    pieces = [
+        _claim_column(text.values, entry, layout)
+        for text, entry in zip(found, layout.licenses, strict=True)
+    ]
+    claims = pa.chunked_array(pieces, c.CLAIM).combine_chunks()
+    rows = np.tile(np.arange(batch.rows), len(pieces))
+    said = np.asarray(claims.field("value").is_valid(), bool)
+    order = np.flatnonzero(said)
+    order = order[np.argsort(rows[order], kind="stable")]
+    return _listed(claims.take(pa.array(order)), rows[order], batch.rows), bad
+
+
+def _claim_column(values: pa.Array, entry: LicenseColumn, layout: Layout) -> pa.StructArray:
+    n = len(values)
+    said = {
+        "kind": entry.kind,
+        "level": entry.level,
+        "claimed_by": entry.claimed_by or layout.source,
+        "locator": entry.locator or f"{layout.source}#{entry.column}",
+        "retrieved_at": layout.retrieved_at,
+    }
+    parts = [
+        values if field.name == "value" else pa.repeat(pa.scalar(said[field.name], field.type), n)
+        for field in c.CLAIM
+    ]
+    return pa.StructArray.from_arrays(parts, fields=list(c.CLAIM))
+
+
+def _sorted_by_row(values: pa.Array, rows: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+    """The values that are there, ordered by row, with the row of each."""
+    order = np.flatnonzero(np.asarray(values.is_valid(), bool))
+    order = order[np.argsort(rows[order], kind="stable")]
+    return values.take(pa.array(order, pa.int64())), rows[order]
+
+
+def _listed(values: pa.Array, rows: np.ndarray, total: int) -> pa.ListArray:
+    """A list a row, from values in row order."""
+    ends = np.cumsum(np.bincount(rows, minlength=total)) if total else np.empty(0, np.int64)
+    offsets = pa.array(np.concatenate([[0], ends]), pa.int32())
+    return pa.ListArray.from_arrays(offsets, values)
+
+
+def _digest(value: str) -> bytes:
+    return hashlib.sha256(value.encode()).digest()
