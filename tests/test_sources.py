@@ -278,7 +278,9 @@ def test_repeats_are_settled_by_content_not_by_order(tmp_path: Path) -> None:
     assert found[0] == found[1]
     kept = next(row for row in found[0] if row["key"] == row_key("test", "i1"))
     assert {claim["value"] for claim in kept["claims"]} == {good(1)["license"], other}
-    assert {repeat_key("test", "i1", n) for n in (1, 2, 3)} < {row["key"] for row in found[0]}
+    assert {repeat_key(row_key("test", "i1"), n) for n in (1, 2, 3)} < {
+        row["key"] for row in found[0]
+    }
 
 
 @pytest.mark.parametrize(

@@ -28,9 +28,12 @@ def row_key(source: str, id: str) -> str:
     return hashlib.sha256(f"{source}\0{id}".encode()).hexdigest()
 
 
-def repeat_key(source: str, id: str, n: int) -> str:
-    """The key of the n-th further row (n from 1) that has an id already used in its source."""
-    return hashlib.sha256(f"{source}\0{id}\0#{n}".encode()).hexdigest()
+def repeat_key(key: str, n: int) -> str:
+    """The key of the n-th further row (n from 1) that claims a key already taken.
+
+    The first 64 bits stay, so that it falls into the same key range.
+    """
+    return key[:16] + hashlib.sha256(f"{key}\0{n}".encode()).hexdigest()[:48]
 
 
 def defect_key(source: str, raw_digest: bytes) -> str:
@@ -54,15 +57,6 @@ def canonical_url(url: str) -> str:
     netloc = parts.netloc.rpartition("@")
     host = netloc[2].lower().removesuffix(_DEFAULT_PORTS.get(parts.scheme, "\0"))
     return urlunsplit((parts.scheme, netloc[0] + netloc[1] + host, parts.path, parts.query, ""))
-
-
-def identifier(row: dict[str, Any]) -> str:
-    """What a row's key is made from: source id, else canonical URL, else path, else the key."""
-    if row["source_id"] is not None:
-        return str(row["source_id"])
-    if row["url"] is not None:
-        return canonical_url(str(row["url"]))
-    return str(row["path"] if row["path"] is not None else row["key"])
 
 
 def settle_repeats(table: pa.Table) -> pa.Table:
@@ -102,7 +96,7 @@ def _rewrite(table: pa.Table, groups: dict[str, list[tuple[bool, str, int]]]) ->
                 if len(claims) < MAX_MERGED_CLAIMS:
                     claims.setdefault(json.dumps(claim, sort_keys=True), claim)
             if n:
-                keys[index] = repeat_key(row["source"], identifier(row), n)
+                keys[index] = repeat_key(row["key"], n)
                 defects[index] = DUPLICATE_ID
         merged[group[0][2]] = list(claims.values())
     table = _set(table, c.KEY, pa.array(keys, pa.string()))
