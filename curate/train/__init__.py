@@ -1,0 +1,1 @@
+"""Training from committed feature shards: reader, loop, checkpoint, samples and export."""

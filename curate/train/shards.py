@@ -1,0 +1,200 @@
+"""Feature shards seen as parts: kept rows, their place in each layer's file, views of their bytes.
+
+Two layers may hold the features, and a layer may hold rows that a later pass rejected: rows are
+found by key. Every file is hashed against the manifest before anything in it is believed.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate import columns as c
+from curate.errors import StoreError
+from curate.store.commit import FileEntry
+from curate.store.dataset import Dataset
+from curate.store.manifest import ModelInfo
+from curate.train.order import Indices
+
+Bytes = npt.NDArray[np.uint8]
+_COLUMNS = (c.T5_EMBEDDINGS.name, c.LATENT.name, c.LATENT_HEIGHT.name, c.LATENT_WIDTH.name)
+
+
+@dataclass(frozen=True)
+class Features:
+    """What the shards hold, from the metadata of their columns."""
+
+    text_dtype: str
+    text_dim: int
+    text_model: ModelInfo
+    latent_dtype: str
+    latent_channels: int
+    latent_model: ModelInfo
+    layers: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row's features: latent `shape` (height, width), moments and captions as raw bytes."""
+
+    shape: tuple[int, int]
+    latent: Bytes
+    captions: list[Bytes]
+
+    def owned(self) -> Row:
+        """A copy that does not keep the buffers of its window alive."""
+        return Row(self.shape, self.latent.copy(), [caption.copy() for caption in self.captions])
+
+
+class Part:
+    """One part of the dataset: its kept rows, and where they lie in the files of each layer."""
+
+    def __init__(self, dataset: Dataset, name: str, layers: Sequence[str]) -> None:
+        self._dataset, self._name = dataset, name
+        self._ledger = _entry(dataset, "ledger", name)
+        self._layers = layers
+        self._rows: dict[str, Indices] | None = None
+        self.kept_rows = len(self._kept()) if self._ledger else 0
+
+    def load(self, start: int, stop: int) -> list[Row]:
+        """Kept rows start … stop - 1, as views into the buffers that were read."""
+        columns: dict[str, pa.ChunkedArray] = {}
+        for layer, rows in self._positions().items():
+            columns.update(_read_rows(self._dataset, self._file(layer), rows[start:stop]))
+        heights, widths, latents, texts = (
+            columns[n.name] for n in (c.LATENT_HEIGHT, c.LATENT_WIDTH, c.LATENT, c.T5_EMBEDDINGS)
+        )
+        if any(column.null_count for column in columns.values()):
+            raise StoreError(f"part {self._name}: a kept row has no latent or no text embedding")
+        values = (heights.to_pylist(), widths.to_pylist(), _views(latents), _lists(texts))
+        return [Row((h, w), latent, text) for h, w, latent, text in zip(*values, strict=True)]
+
+    def account(self, rows: Indices) -> dict[str, Any]:
+        layer = self._layers[-1]
+        shard = next(s for s in self._dataset.layer(layer).shards if s.part == self._name)
+        offsets = self._positions()[layer][rows]
+        return {"layer": layer, "part": self._name, "shard_id": shard.shard_id, "rows": len(rows),
+                "ranges": _ranges(offsets)}  # fmt: skip
+
+    def _kept(self) -> pa.Array:
+        if self._ledger is None:
+            return pa.array([], pa.string())
+        self._dataset.verify(self._ledger)
+        table = self._dataset.read(self._ledger, [c.KEY.name, c.VERDICT.name])
+        return table.filter(pc.equal(table[c.VERDICT.name], "kept"))[c.KEY.name].combine_chunks()
+
+    def _file(self, layer: str) -> FileEntry:
+        entry = _entry(self._dataset, layer, self._name)
+        if entry is None:
+            raise StoreError(f"part {self._name} keeps rows, but layer {layer} has no data for it")
+        return entry
+
+    def _positions(self) -> dict[str, Indices]:
+        """Row offsets of the kept rows in each layer's file; files are verified here, once."""
+        if self._rows is None:
+            kept = self._kept()
+            self._rows = {layer: self._locate(self._file(layer), kept) for layer in self._layers}
+        return self._rows
+
+    def _locate(self, entry: FileEntry, kept: pa.Array) -> Indices:
+        self._dataset.verify(entry)
+        keys = self._dataset.read(entry, [c.KEY.name])[c.KEY.name].combine_chunks()
+        found = pc.index_in(kept, value_set=keys)
+        if found.null_count:
+            key = kept.filter(pc.is_null(found))[0].as_py()
+            raise StoreError(f"{entry.path} lacks the row {key}, which the ledger keeps")
+        return np.asarray(found).astype(np.int64)
+
+
+def features(dataset: Dataset) -> Features:
+    """Types, sizes and models of the feature columns.
+
+    Raises MissingInput if the dataset has none, StoreError if a column does not say what it holds.
+    """
+    text_layer, latent_layer = dataset.layer_of(_COLUMNS[0]), dataset.layer_of(_COLUMNS[1])
+    text, text_model = _column(dataset, text_layer, c.T5_EMBEDDINGS.name)
+    latent, latent_model = _column(dataset, latent_layer, c.LATENT.name)
+    return Features(
+        text_dtype=_said(text, "dtype"), text_dim=int(_said(text, "dim")), text_model=text_model,
+        latent_dtype=_said(latent, "dtype"), latent_channels=int(_said(latent, "channels")),
+        latent_model=latent_model, layers=tuple(dict.fromkeys([text_layer, latent_layer])),
+    )  # fmt: skip
+
+
+def _column(dataset: Dataset, layer: str, name: str) -> tuple[pa.Field, ModelInfo]:
+    """A column's field in the first shard of a layer, and the model that made it."""
+    entry = next(e for s in dataset.layer(layer).shards if (e := s.file("data")))
+    field = dataset.schema(entry).field(name)
+    digest = _said(field, "model")
+    for model in dataset.layer(layer).models.values():
+        if model.digest == digest:
+            return field, model
+    raise StoreError(f"{layer}: the manifest names no model with the digest {digest} of {name}")
+
+
+def _said(field: pa.Field, what: str) -> str:
+    value = (field.metadata or {}).get(f"curate.{what}".encode())
+    if value is None:
+        raise StoreError(f"column {field.name} has no curate.{what} in its metadata: not our shard")
+    return str(value.decode())
+
+
+def _entry(dataset: Dataset, layer: str, part: str) -> FileEntry | None:
+    return next((s.file("data") for s in dataset.layer(layer).shards if s.part == part), None)
+
+
+def _read_rows(dataset: Dataset, entry: FileEntry, rows: Indices) -> dict[str, pa.ChunkedArray]:
+    """Some rows (ascending offsets) of the feature columns of one file, as row groups give them."""
+    file = pq.ParquetFile(dataset.path(entry))
+    counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
+    ends = np.cumsum(counts)
+    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
+    first = np.concatenate([[0], ends])[groups]
+    base = np.concatenate([[0], np.cumsum([counts[g] for g in groups])])[:-1]
+    names = [name for name in _COLUMNS if name in file.schema_arrow.names]
+    table = file.read_row_groups(groups, columns=names)
+    slot = np.searchsorted(first, rows, side="right") - 1
+    local = rows - first[slot] + base[slot]
+    if len(local) == len(table):
+        return dict(zip(names, table.columns, strict=True))
+    return dict(zip(names, table.take(pa.array(local)).columns, strict=True))
+
+
+def _views(column: pa.ChunkedArray) -> list[Bytes]:
+    """The values of a binary column as uint8 views into its buffers; no bytes are copied."""
+    return [view for chunk in column.chunks for view in _chunk_views(chunk)]
+
+
+def _chunk_views(chunk: pa.Array) -> list[Bytes]:
+    _, offsets, data = chunk.buffers()
+    if data is None:
+        return [np.empty(0, np.uint8) for _ in range(len(chunk))]
+    bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+    values = np.frombuffer(data, np.uint8)
+    return [values[a:b] for a, b in pairwise(bounds)]
+
+
+def _lists(column: pa.ChunkedArray) -> list[list[Bytes]]:
+    """The same for a list of binary: the views of each row's captions."""
+    rows: list[list[Bytes]] = []
+    for chunk in column.chunks:
+        views = _chunk_views(chunk.flatten())
+        ends = np.cumsum(np.asarray(chunk.value_lengths())).tolist()
+        rows += [views[a:b] for a, b in pairwise([0, *ends])]
+    return rows
+
+
+def _ranges(offsets: Indices) -> list[list[int]]:
+    """Ascending offsets as inclusive ranges."""
+    if not len(offsets):
+        return []
+    breaks = np.flatnonzero(np.diff(offsets) > 1) + 1
+    return [[int(run[0]), int(run[-1])] for run in np.split(offsets, breaks)]
