@@ -13,8 +13,8 @@ import psutil
 class PeakMemory:
     """Samples the tree of this process in the background; `peak_bytes` is the highest sum seen.
 
-    PSS counts a page shared by n processes as 1/n in each; files in /dev/shm that this tree may
-    have created but not touched yet are counted once by their allocated blocks.
+    PSS counts a page shared by n processes as 1/n in each. What has grown in /dev/shm is added
+    by allocated blocks; pages of it that a process maps are then in both, so this is an upper bound.
     """
 
     def __init__(self, *, interval_seconds: float = 2.0) -> None:
@@ -29,7 +29,10 @@ class PeakMemory:
         return self
 
     def __exit__(
-        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
     ) -> None:
         self._stop.set()
         self._thread.join()

@@ -82,7 +82,9 @@ def _step(here: Any, segment: str, setting: str) -> Any:
     if isinstance(here, dict):
         if not isinstance(here.get(segment), dict | list):
             if here.get(segment) is not None:
-                raise RecipeError(f"--set {setting!r}: {segment!r} holds {here[segment]!r}, not a mapping")
+                raise RecipeError(
+                    f"--set {setting!r}: {segment!r} holds {here[segment]!r}, not a mapping"
+                )
             here[segment] = {}
         return here[segment]
     raise RecipeError(f"--set {setting!r}: there is no {segment!r} in {here!r}")
@@ -115,7 +117,11 @@ def _plain_path(loc: tuple[Any, ...], lines: Lines) -> tuple[Any, ...]:
     path: tuple[Any, ...] = ()
     for position, segment in enumerate(loc):
         last = position == len(loc) - 1
-        if (*path, segment) in lines or isinstance(segment, int) or (last and isinstance(segment, str)):
+        if (
+            (*path, segment) in lines
+            or isinstance(segment, int)
+            or (last and isinstance(segment, str))
+        ):
             path = (*path, segment)
     return path
 

@@ -1,0 +1,226 @@
+"""What each command of the line does, as plain functions: the command line itself has no logic."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from collections.abc import Iterable
+from contextlib import AbstractContextManager, nullcontext
+from pathlib import Path
+from typing import Any
+
+from rich.console import Console
+from rich.table import Table
+
+from curate.cluster import Cluster
+from curate.engine import Outcome, finished, run, run_inline, tasks_of
+from curate.errors import MissingInput, RecipeError
+from curate.plan import LAYER, load_plan, plan_commits
+from curate.progress import ConsoleWatch
+from curate.recipe import Recipe, recipe_from
+from curate.store.commit import load_commits
+from curate.store.files import LocalFiles
+from curate.store.manifest import Counts, Manifest
+
+REASONS_SHOWN = 40
+
+
+def find_recipe(name: str | Path) -> Path:
+    """A recipe file: the path given, or a recipe that travels with the package (`demo`)."""
+    path = Path(name)
+    if path.is_file():
+        return path
+    shipped = data_folder("pipelines") / f"{path.name.removesuffix('.yaml')}.yaml"
+    if path.parent in (Path(), Path("pipelines")) and shipped.is_file():
+        return shipped
+    raise MissingInput(f"recipe {path} does not exist; `curate init PATH` writes one")
+
+
+def data_folder(name: str) -> Path:
+    """`pipelines`, `schemas` or `deployments`: inside the installed package, or beside it."""
+    here = Path(__file__).parent
+    inside = here / name
+    return inside if inside.is_dir() else here.parent / name
+
+
+def build(
+    recipe: Recipe, to: Path, *, cluster: Cluster, inline: bool, limit: int | None, console: Console
+) -> Outcome:
+    """Run a recipe and write the pages beside the shards; does nothing if all is there."""
+    console.print(f"[bold]{recipe.name}[/] → {to}", highlight=False)
+    with _corpus(recipe, to, cluster, console) as (recipe, cluster):
+        execute = run_inline if inline else run
+        outcome = execute(recipe, to, limit=limit, cluster=cluster, watch=ConsoleWatch(console))
+    if outcome.computed or not (to / "report.html").is_file():
+        write_pages(to)
+        console.print(f"  {'pages':<18}report.html, README.md, ATTRIBUTION.*, croissant.json")
+    else:
+        console.print("  nothing to do: every shard is committed and the manifest is published")
+    return outcome
+
+
+def write_pages(to: Path, **report: Any) -> None:
+    """Attribution, card, croissant and report from the published version."""
+    from curate.provenance import write_outputs
+    from curate.report import write_report
+
+    write_outputs(to)
+    write_report(to, **report)
+
+
+def _corpus(
+    recipe: Recipe, to: Path, cluster: Cluster, console: Console
+) -> AbstractContextManager[tuple[Recipe, Cluster]]:
+    """For a recipe over the demo's source: draw the corpus and serve it while the run lasts."""
+    if recipe.source.kind != "demo" or recipe.source.path is not None:
+        return nullcontext((recipe, cluster))
+    from curate.demo.run import serving
+
+    return serving(recipe, to, cluster, console)
+
+
+def recipe_of(out: Path) -> Recipe:
+    """The recipe kept in an output directory's plan."""
+    plan = load_plan(LocalFiles(out))
+    if plan is None:
+        raise MissingInput(f"{out} holds no plan: not an output of `curate run`")
+    return recipe_from(plan.recipe, origin=str(out / "plan" / "PLAN.json"))
+
+
+def print_plan(recipe: Recipe, *, rows: int | None, console: Console) -> None:
+    """Stages, resources and a storage forecast, without touching data."""
+    lines = recipe.check_columns()
+    console.print(f"[bold]{recipe.name}[/]: {len(recipe.passes)} passes, columns check", highlight=False)
+    for line in lines:
+        console.print(f"  {line}", highlight=False, soft_wrap=True)
+    console.print("resources a worker:", highlight=False)
+    for step in recipe.passes:
+        cpus = max(stage.needs.cpus for stage in step.stages)
+        gpus = max(stage.needs.gpus for stage in step.stages)
+        console.print(f"  {step.layer:<18}{cpus:g} CPU, {gpus:g} GPU", highlight=False)
+    console.print(f"fingerprint {recipe.fingerprint()[:16]}, {recipe.shard_rows:,} rows a shard at most")
+    from curate.forecast import storage
+
+    console.print(f"storage for {rows or 1_000_000:,} rows that pass every filter:")
+    for name, size in storage(recipe, rows=rows or 1_000_000):
+        console.print(f"  {name:<18}{size / 1e9:,.3g} GB", highlight=False)
+
+
+def print_status(out: Path, console: Console) -> None:
+    """What is done and what is to do in an output directory."""
+    files = LocalFiles(out)
+    plan = load_plan(files)
+    if plan is None:
+        raise MissingInput(f"{out} holds no plan: nothing was started there")
+    recipe = recipe_of(out)
+    console.print(f"{out}: recipe {plan.recipe_name}, fingerprint {plan.recipe_fingerprint[:16]}")
+    layers = {LAYER: {commit.part: commit for commit in plan_commits(files, plan)}}
+    console.print(f"  {'plan':<18}{plan.rows:,} candidates in {len(plan.parts):,} parts")
+    open_end = False
+    for index, step in enumerate(recipe.passes):
+        if open_end:
+            console.print(f"  {step.layer:<18}waits")
+            continue
+        tasks, known = tasks_of(recipe, index, layers), load_commits(files, step.layer)
+        done = [task for task in tasks if task.shard_id in known]
+        console.print(f"  {step.layer:<18}{len(done):,} of {len(tasks):,} shards")
+        layers[step.layer] = {task.part: known[task.shard_id] for task in done}
+        open_end = len(done) < len(tasks)
+        if step.verdict_layer and not open_end:
+            own = {commit.part: commit for commit in load_commits(files, step.verdict_layer).values()}
+            layers[step.verdict_layer] = own
+            open_end = set(own) != set(plan.parts)
+    manifest = finished(files)
+    if manifest is None:
+        console.print(f"unfinished: `{resume_command(out)}` goes on")
+    else:
+        print_counts(manifest, console)
+
+
+def resume_command(out: Path, recipe: str | None = None) -> str:
+    """The command that goes on with an interrupted run."""
+    return f"curate run {recipe or out / 'plan' / 'PLAN.json'} --to {out}"
+
+
+def print_counts(manifest: Manifest, console: Console) -> None:
+    """Kept, rejected by reason, failed by cause, and the digests."""
+    counts: Counts = manifest.counts
+    table = Table(show_header=False, box=None, padding=(0, 2, 0, 0))
+    table.add_column(justify="left")
+    table.add_column(justify="right")
+    table.add_row("[bold]candidates[/]", f"{counts.candidates:,}")
+    table.add_row("[bold]kept[/]", f"{counts.kept:,}")
+    for title, reasons in (("rejected", counts.rejected), ("failed", counts.failed)):
+        table.add_row(f"[bold]{title}[/]", f"{sum(reasons.values()):,}")
+        for reason, rows in sorted(reasons.items(), key=lambda item: -item[1])[:REASONS_SHOWN]:
+            table.add_row(f"  {reason}", f"{rows:,}")
+    console.print(table)
+    if not manifest.license_audited:
+        console.print("[bold]licence: not audited[/]")
+    console.print(f"dataset_digest {manifest.dataset_digest}\nbytes_digest   {manifest.bytes_digest}")
+
+
+def print_funnel(funnel: Iterable[dict[str, Any]], console: Console) -> None:
+    """Rows in and out of every stage, with the reasons of those that stop there."""
+    table = Table(title="funnel", title_justify="left", box=None, padding=(0, 2, 0, 0))
+    for name, justify in (("stage", "left"), ("in", "right"), ("out", "right"), ("why", "left")):
+        table.add_column(name, justify="right" if justify == "right" else "left")
+    for entry in funnel:
+        reasons = ", ".join(f"{reason} {rows:,}" for reason, rows in entry["marked"].items())
+        table.add_row(entry["stage"], f"{entry['rows_in']:,}", f"{entry['rows_out']:,}", reasons)
+    console.print(table)
+
+
+def init(path: Path, to: Path) -> Path:
+    """Write a commented recipe for a CSV, Parquet, JSON Lines file or folder."""
+    from curate.sources.guess import guess, write_recipe
+
+    if to.exists():
+        raise RecipeError(f"{to} exists: choose another --to, or remove it")
+    to.write_text(write_recipe(guess(path)), encoding="utf-8")
+    return to
+
+
+def precompute_recipe(
+    folder: Path, *, size: int, clip: str, t5: str, vae: str, declare: dict[str, str] | None
+) -> Recipe:
+    """A recipe that encodes a folder of pictures without judging licences."""
+    source = {"kind": "folder", "path": str(folder)} | ({"declare": declare} if declare else {})
+    images = [
+        {"kind": "captions"},
+        {"kind": "read_file", "root": str(folder)},
+        {"kind": "inspect"},
+        {"kind": "buckets", "sizes": [[size, size]], "upscale": "allow"},
+    ]
+    features = [{"kind": "clip_score", "model": clip}, {"kind": "t5", "model": t5}]
+    value = {
+        "name": f"precompute-{folder.resolve().name}",
+        "source": source,
+        "passes": [
+            {"layer": "images", "stages": images},
+            {"layer": "features/latents", "stages": [*features, {"kind": "vae", "model": vae}]},
+        ],
+    }
+    return recipe_from(value, origin=f"precompute {folder}")
+
+
+def license_batch(path: str) -> int:
+    """One token a line for JSON Lines from a file or standard input; returns the line count."""
+    from curate.license import batch
+
+    if path != "-" and not Path(path).is_file():
+        raise MissingInput(f"{path} does not exist")
+    source = sys.stdin if path == "-" else open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
+    with source as lines:
+        number = 0
+        for number, token in enumerate(batch(lines), start=1):
+            sys.stdout.write(token + "\n")
+    return number
+
+
+def free_bytes(path: Path) -> int:
+    """Free space of the file system that holds a path."""
+    here = path
+    while not here.exists():
+        here = here.parent
+    return shutil.disk_usage(here).free

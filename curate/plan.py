@@ -1,0 +1,177 @@
+"""The plan: the frozen, sorted, sharded list of candidates.
+
+Candidates stream from the source into spill files by the first digit of their key, so memory
+holds a sixteenth of them. Parts are leaves of a binary tree over key bits, split until each holds
+at most `shard_rows` rows: adding rows moves only the parts they fall into.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+from pydantic import BaseModel
+
+from curate import columns as c
+from curate.errors import OutputMismatch, RecipeError
+from curate.recipe import Recipe
+from curate.sources.keys import settle_repeats
+from curate.store.commit import Commit, commit_shard, load_commits
+from curate.store.digest import json_digest
+from curate.store.files import LocalFiles
+
+PLAN = "plan/PLAN.json"
+LAYER = "plan"
+DIGITS = "0123456789abcdef"
+
+
+class Plan(BaseModel, frozen=True, extra="forbid"):
+    """What was planned, for whom, and from which files."""
+
+    format: str = "curate-plan/1"
+    recipe_name: str
+    recipe_fingerprint: str
+    recipe: dict[str, Any]
+    limit: int | None
+    source: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    rows: int
+    parts: list[str]
+
+
+def load_plan(files: LocalFiles) -> Plan | None:
+    """The plan of an output directory, or None if it has none yet."""
+    return Plan.model_validate_json(files.read(PLAN)) if files.exists(PLAN) else None
+
+
+def plan_commits(files: LocalFiles, plan: Plan) -> list[Commit]:
+    """The commits of a finished plan in part order."""
+    found = {commit.part: commit for commit in load_commits(files, LAYER).values()}
+    return [found[part] for part in plan.parts]
+
+
+def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) -> Plan:
+    """Plan a recipe into an output directory; an unfinished plan is made again, a finished one kept.
+
+    Raises OutputMismatch if the directory belongs to another recipe, RecipeError if the source's
+    files have changed since they were planned or hold no row.
+    """
+    fingerprint = recipe.fingerprint(limit=limit)
+    inputs = [item.model_dump(mode="json") for item in recipe.source.inputs()]
+    plan = load_plan(files)
+    if plan is not None:
+        _check_same(plan, fingerprint, inputs, files.root)
+        return plan
+    with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
+        counts = _spill(recipe, Path(folder), limit)
+        if not sum(counts.values()):
+            raise RecipeError(f"the source of recipe {recipe.name!r} holds no candidate row")
+        commits = [
+            _commit_part(files, recipe, part, table)
+            for bits, rows in _ranges(Path(folder), counts, recipe.shard_rows)
+            for part, table in _groups(recipe, bits, rows)
+        ]
+    plan = Plan(
+        recipe_name=recipe.name, recipe_fingerprint=fingerprint, limit=limit, inputs=inputs,
+        recipe=recipe.model_dump(mode="json"), source=recipe.source.identity(),
+        rows=sum(commit.rows_out for commit in commits),
+        parts=sorted(commit.part for commit in commits),
+    )  # fmt: skip
+    files.put_if_absent(PLAN, json.dumps(plan.model_dump(mode="json"), indent=1).encode() + b"\n")
+    return plan
+
+
+def _check_same(plan: Plan, fingerprint: str, inputs: list[dict[str, Any]], root: Path) -> None:
+    if plan.recipe_fingerprint != fingerprint:
+        raise OutputMismatch(
+            f"{root} belongs to recipe {plan.recipe_name!r} with fingerprint "
+            f"{plan.recipe_fingerprint[:16]}, this recipe has {fingerprint[:16]}: choose another --to, "
+            f"or go back to the recipe that is kept in {root / PLAN}"
+        )
+    if plan.inputs != inputs:
+        was = ", ".join(f"{i['name']} {i['sha256'][:12]}" for i in plan.inputs)
+        now = ", ".join(f"{i['name']} {i['sha256'][:12]}" for i in inputs)
+        raise OutputMismatch(
+            f"{root} was planned from {was}, the source is now {now}: choose another --to"
+        )
+
+
+def _spill(recipe: Recipe, folder: Path, limit: int | None) -> dict[str, int]:
+    """Write the candidates into one Arrow file a first digit; returns rows by digit."""
+    writers = {d: pa.ipc.new_file(str(folder / d), c.CANDIDATE) for d in DIGITS}
+    counts = dict.fromkeys(DIGITS, 0)
+    try:
+        for table in _limited(recipe.source.candidates(), limit):
+            first = pc.utf8_slice_codeunits(table[c.KEY.name], 0, 1)
+            for digit in pc.unique(first).to_pylist():
+                rows = table.filter(pc.equal(first, digit)).cast(c.CANDIDATE)
+                writers[digit].write_table(rows)
+                counts[digit] += len(rows)
+    finally:
+        for writer in writers.values():
+            writer.close()
+    return counts
+
+
+def _limited(tables: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
+    left = limit
+    for table in tables:
+        if left is None:
+            yield table
+            continue
+        if left <= 0:
+            return
+        yield table.slice(0, left)
+        left -= min(left, len(table))
+
+
+def _ranges(folder: Path, counts: dict[str, int], bound: int) -> Iterator[tuple[str, pa.Table]]:
+    """(key bits, rows sorted by key) of each leaf of the tree over key bits."""
+    todo = [""]
+    while todo:
+        bits = todo.pop()
+        digits = [d for d in DIGITS if f"{int(d, 16):04b}".startswith(bits)]
+        if len(bits) < 4 and sum(counts[d] for d in digits) > bound:
+            todo += [bits + "1", bits + "0"]
+            continue
+        tables = [pa.ipc.open_file(str(folder / d)).read_all() for d in digits]
+        rows = settle_repeats(pa.concat_tables(tables)).sort_by(c.KEY.name)
+        yield from _split(bits, rows, bound)
+
+
+def _split(bits: str, rows: pa.Table, bound: int) -> Iterator[tuple[str, pa.Table]]:
+    if len(rows) <= bound or len(bits) == 64:
+        if len(rows):
+            yield bits, rows
+        return
+    heads = bytes.fromhex("".join(key[:16] for key in rows[c.KEY.name].to_pylist()))
+    middle = int(f"{bits}1".ljust(64, "0"), 2)
+    cut = int(np.searchsorted(np.frombuffer(heads, ">u8").astype(np.uint64), np.uint64(middle)))
+    yield from _split(bits + "0", rows.slice(0, cut), bound)
+    yield from _split(bits + "1", rows.slice(cut), bound)
+
+
+def _groups(recipe: Recipe, bits: str, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:
+    """Split a range by licence group, so that share-alike and non-commercial rows stay separable."""
+    name = bits or "all"
+    if recipe.license_stage is None:
+        yield f"{name}-open", rows
+        return
+    groups = recipe.license_stage.groups(rows)
+    for group in sorted(pc.unique(groups).to_pylist()):
+        yield f"{name}-{group}", rows.filter(pc.equal(groups, group))
+
+
+def _commit_part(files: LocalFiles, recipe: Recipe, part: str, rows: pa.Table) -> Commit:
+    fingerprint = json_digest([LAYER, recipe.source.identity(), recipe.shard_rows])
+    return commit_shard(
+        files, layer=LAYER, part=part, fingerprint=fingerprint,
+        input_digest=json_digest(rows[c.KEY.name].to_pylist()),
+        rows_in=len(rows), tables={"data": rows.combine_chunks()}, marked={},
+    )  # fmt: skip

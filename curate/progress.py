@@ -1,0 +1,60 @@
+"""One line a pass: a live bar on a terminal, plain lines everywhere else."""
+
+from __future__ import annotations
+
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from curate.store.commit import Commit
+
+NAME_WIDTH = 18
+
+
+class ConsoleWatch:
+    """Tells a person what the run does (see curate.engine.Watch)."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._progress: Progress | None = None
+        self._rows = self._done = self._todo = self._skipped = 0
+
+    def planned(self, *, rows: int, parts: int) -> None:
+        self._line("plan", f"{rows:,} candidates in {parts:,} parts")
+
+    def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None:
+        self._rows, self._done, self._todo, self._skipped = 0, 0, todo, done
+        if not todo:
+            return
+        if self.console.is_terminal:
+            columns = (
+                TextColumn(f"  {layer:<{NAME_WIDTH}}"), BarColumn(24), MofNCompleteColumn(),
+                TextColumn("shards  {task.fields[rows]:,} rows"), TimeRemainingColumn(),
+            )  # fmt: skip
+            self._progress = Progress(*columns, console=self.console, transient=True)
+            self._progress.start()
+            self._progress.add_task(layer, total=todo + done, completed=done, rows=0)
+        else:
+            self._line(layer, f"{todo:,} shards to do, {done:,} done, {rows:,} rows")
+
+    def shard_done(self, layer: str, commit: Commit) -> None:
+        self._rows += commit.rows_in
+        self._done += 1
+        if self._progress is not None:
+            self._progress.update(self._progress.task_ids[0], advance=1, rows=self._rows)
+
+    def pass_ended(self, layer: str, *, seconds: float) -> None:
+        if self._progress is not None:
+            self._progress.stop()
+            self._progress = None
+        if not self._todo:
+            self._line(layer, f"{self._skipped:,} shards, already committed")
+            return
+        rate = self._rows / seconds if seconds else 0.0
+        before = f" ({self._skipped:,} already committed)" if self._skipped else ""
+        self._line(
+            layer,
+            f"{self._done:,} shards{before}, {self._rows:,} rows, {seconds:.1f} s, {rate:,.0f} rows/s",
+        )
+
+    def _line(self, name: str, text: str) -> None:
+        self.console.print(f"  {name:<{NAME_WIDTH}}{text}", highlight=False, soft_wrap=True)

@@ -1,0 +1,183 @@
+"""A recipe says what: source, passes of stages, barriers, training. YAML, strict, fingerprinted.
+
+Stages are a discriminated union on `kind`, an explicit list. Mistakes are reported with their
+line, the name that was wrong and the names that would be right.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import BaseModel, Field, ValidationError, field_validator, model_validator
+
+from curate import columns as c
+from curate.errors import MissingInput, RecipeError
+from curate.sources import AnySource
+from curate.stage import Stage
+from curate.stages.aspect import Aspect
+from curate.stages.buckets import Buckets
+from curate.stages.captions import Captions
+from curate.stages.clip_score import ClipScore
+from curate.stages.download import Download
+from curate.stages.duplicates import Duplicates
+from curate.stages.inspect import Inspect
+from curate.stages.license import LicenseStage
+from curate.stages.opt_out import OptOut
+from curate.stages.read_file import ReadFile
+from curate.stages.resolution import Resolution
+from curate.stages.t5 import T5Stage
+from curate.stages.threshold import Threshold
+from curate.stages.vae import VaeStage
+from curate.store.digest import json_digest
+from curate.train.settings import TrainSettings
+from curate.yaml_lines import explain, load_yaml, override
+
+AnyStage = Annotated[
+    LicenseStage | OptOut | Captions | Download | ReadFile | Inspect | Resolution | Aspect
+    | Buckets | ClipScore | T5Stage | VaeStage,
+    Field(discriminator="kind"),
+]  # fmt: skip
+AnyBarrier = Annotated[Duplicates | Threshold, Field(discriminator="kind")]
+FIRST_LAYER = "images"
+
+
+class Pass(BaseModel, frozen=True, extra="forbid"):
+    """Stages that run over each shard without a break; what they produce is one layer."""
+
+    layer: str
+    stages: list[AnyStage] = Field(min_length=1)
+    barrier: AnyBarrier | None = None
+
+    @field_validator("layer")
+    @classmethod
+    def _known_place(cls, layer: str) -> str:
+        name = layer.removeprefix("features/")
+        plain = name.replace("-", "").replace("_", "").isalnum()
+        if layer != FIRST_LAYER and (name == layer or not plain):
+            raise ValueError(f"layer is `images` or `features/<name>`, not {layer!r}")
+        return layer
+
+    @property
+    def verdict_layer(self) -> str | None:
+        """Where the barrier's marks are committed."""
+        return f"verdicts/{self.barrier.kind}" if self.barrier else None
+
+
+class Recipe(BaseModel, frozen=True, extra="forbid"):
+    """What to build. `shard_rows` bounds the rows of a shard (the unit of work and of commit)."""
+
+    name: str
+    source: AnySource
+    shard_rows: int = Field(1024, ge=1, le=1 << 20)
+    passes: list[Pass] = Field(min_length=1)
+    train: TrainSettings | None = None
+
+    @model_validator(mode="after")
+    def _unique_layers(self) -> Recipe:
+        layers = [p.layer for p in self.passes]
+        layers += [p.verdict_layer for p in self.passes if p.verdict_layer]
+        twice = sorted({layer for layer in layers if layers.count(layer) > 1})
+        if twice:
+            raise ValueError(f"each layer and each kind of barrier may appear once; twice: {twice}")
+        if self.passes[0].layer != FIRST_LAYER:
+            raise ValueError("the first pass makes the layer `images`")
+        return self
+
+    @property
+    def license_stage(self) -> LicenseStage | None:
+        """The stage that judges licences, or None: then nothing is audited and outputs say so."""
+        return next((s for s in self.passes[0].stages if isinstance(s, LicenseStage)), None)
+
+    def pass_fingerprint(self, index: int) -> str:
+        """Digest of what one pass does: stages, parameters, models, codec versions, writer."""
+        stages = [stage.identity() for stage in self.passes[index].stages]
+        return json_digest([self.passes[index].layer, stages, _writer()])
+
+    def fingerprint(self, *, limit: int | None = None) -> str:
+        """Digest of everything that decides the dataset; training and locations are not in it."""
+        barriers = [p.barrier.identity() if p.barrier else None for p in self.passes]
+        passes = [self.pass_fingerprint(index) for index in range(len(self.passes))]
+        return json_digest([self.source.identity(), self.shard_rows, passes, barriers, limit])
+
+    def check_columns(self) -> list[str]:
+        """Type-check the column chain; returns one line a stage.
+
+        Raises RecipeError naming the stage, the column it lacks, and who could produce it.
+        """
+        lines: list[str] = []
+        known: dict[str, pa.DataType] = {f.name: f.type for f in c.CANDIDATE}
+        stored = dict(known)
+        for number, step in enumerate(self.passes):
+            available = dict(known) if number == 0 else dict(stored)
+            for stage in step.stages:
+                _require(f"stage {stage.kind} of {step.layer}", stage.consumes, available)
+                available.update({f.name: f.type for f in stage.produces})
+                stored.update({f.name: f.type for f in stage.produces if _is_stored(f)})
+                lines.append(
+                    f"{step.layer}: {stage.kind} → {', '.join(stage.produces.names) or 'marks only'}"
+                )
+            if step.barrier:
+                wanted = pa.schema([f for f in step.barrier.consumes if f.name != c.KEY.name])
+                _require(f"barrier {step.barrier.kind}", wanted, stored)
+                lines.append(f"{step.verdict_layer}: {step.barrier.kind} → marks only")
+        return lines
+
+
+def _writer() -> str:
+    return f"parquet/1 pyarrow {pa.__version__}"
+
+
+def _is_stored(field: pa.Field) -> bool:
+    return c.role_of(field) in ("fact", "model")
+
+
+def _require(who: str, wanted: pa.Schema, available: dict[str, pa.DataType]) -> None:
+    for field in wanted:
+        if field.name not in available:
+            makers = [
+                k.model_fields["kind"].default
+                for k in _stage_classes()
+                if field.name in k.produces.names
+            ]
+            hint = f"put {' or '.join(makers)} before it" if makers else "no stage produces it"
+            raise RecipeError(
+                f"{who} needs the column {field.name!r}, which nothing before it produces: {hint}"
+            )
+        if available[field.name] != field.type:
+            raise RecipeError(
+                f"{who} needs {field.name!r} as {field.type}, but it is {available[field.name]}"
+            )
+
+
+def _stage_classes() -> list[type[Stage]]:
+    return [LicenseStage, OptOut, Captions, Download, ReadFile, Inspect, Resolution, Aspect,
+            Buckets, ClipScore, T5Stage, VaeStage]  # fmt: skip
+
+
+def load_recipe(path: str | Path, *, overrides: list[str] | None = None) -> Recipe:
+    """Read a recipe file, apply `a.b=value` overrides and validate it.
+
+    Raises MissingInput if there is no such file, RecipeError with the line of each mistake.
+    """
+    file = Path(path)
+    if not file.is_file():
+        raise MissingInput(f"recipe {file} does not exist; `curate init PATH` writes one")
+    text = file.read_text(encoding="utf-8", errors="replace")
+    value, lines = load_yaml(text, str(file))
+    for setting in overrides or []:
+        override(value, setting)
+    return recipe_from(value, origin=str(file), lines=lines)
+
+
+def recipe_from(
+    value: Any, *, origin: str, lines: dict[tuple[Any, ...], int] | None = None
+) -> Recipe:
+    """Validate a recipe given as plain values; raises RecipeError."""
+    try:
+        recipe = Recipe.model_validate(value)
+    except ValidationError as error:
+        raise RecipeError(explain(error, origin=origin, lines=lines or {}, model=Recipe)) from error
+    recipe.check_columns()
+    return recipe

@@ -1,0 +1,166 @@
+"""One shard through one pass: read its living rows, apply the stages, commit.
+
+A task names the files of the layers before it; the same task gives the same commit wherever and
+whenever it runs. Neither Ray nor threads appear here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+from pydantic import BaseModel
+
+from curate import columns as c
+from curate.recipe import FIRST_LAYER, Pass
+from curate.stage import Barrier, Stage, Transform, apply, living, mark, with_marks
+from curate.store.commit import Commit, FileEntry, FileRole, commit_shard, count_marks, shard_id
+from curate.store.digest import json_digest
+from curate.store.files import LocalFiles
+
+KEPT_WITH_MARKS = [
+    c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_BASIS, c.LICENSE_MATCHED, c.LICENSE_GROUP,
+    c.EVIDENCE_LEVEL, c.ORIGINAL_SHA256, c.STORED_SHA256, c.WIDTH, c.HEIGHT, c.THUMBNAIL,
+]  # fmt: skip
+
+
+class Task(BaseModel, frozen=True, extra="forbid"):
+    """The work on one part in one pass: data files to join by key, marks to leave out."""
+
+    layer: str
+    part: str
+    fingerprint: str
+    data: list[FileEntry]
+    marks: list[FileEntry]
+
+    @property
+    def input_digest(self) -> str:
+        return json_digest([[f.role, f.content_digest] for f in (*self.data, *self.marks)])
+
+    @property
+    def shard_id(self) -> str:
+        return shard_id(
+            layer=self.layer, part=self.part, fingerprint=self.fingerprint,
+            input_digest=self.input_digest,
+        )  # fmt: skip
+
+
+def read_rows(files: LocalFiles, task: Task, columns: Sequence[str]) -> pa.Table:
+    """The living rows of a task with the given columns, joined by key, in key order."""
+    table: pa.Table | None = None
+    gone = [_open(files, entry).read(columns=[c.KEY.name])[c.KEY.name] for entry in task.marks]
+    for entry in task.data:
+        source = _open(files, entry)
+        wanted = [n for n in columns if n in source.schema_arrow.names and n != c.KEY.name]
+        if table is not None and not wanted:
+            continue
+        rows = source.read(columns=[c.KEY.name, *wanted])
+        if table is None:
+            for keys in gone:
+                marked = pc.is_in(rows[c.KEY.name], value_set=keys.combine_chunks())
+                rows = rows.filter(pc.invert(marked))
+            table = rows
+            continue
+        rows = rows.take(
+            pc.index_in(table[c.KEY.name], value_set=rows[c.KEY.name].combine_chunks())
+        )
+        for name in wanted:
+            if name not in table.column_names:
+                table = table.append_column(rows.schema.field(name), rows[name])
+    if table is None:
+        raise ValueError("a task has at least one data file")
+    return table
+
+
+def _open(files: LocalFiles, entry: FileEntry) -> pq.ParquetFile:
+    return pq.ParquetFile(files.path(entry.path))
+
+
+def needed_columns(step: Pass) -> list[str]:
+    """The columns that a pass reads from earlier layers."""
+    if step.layer == FIRST_LAYER:
+        return list(c.CANDIDATE.names)
+    made: set[str] = set()
+    needed = [c.KEY.name]
+    for stage in step.stages:
+        needed += [n for n in stage.consumes.names if n not in made and n not in needed]
+        made |= set(stage.produces.names)
+    return needed
+
+
+def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], task: Task) -> Commit:
+    """Apply the stages of a pass to one part and commit the result."""
+    table = with_marks(read_rows(files, task, needed_columns(step)))
+    rows_in = len(table)
+    if step.layer == FIRST_LAYER:
+        table = mark(table, table[c.DEFECT.name].to_pylist(), stage="source")
+    for stage, transform in zip(step.stages, transforms, strict=True):
+        table = apply(stage, table, transform)
+    alive = living(table)
+    tables: dict[FileRole, pa.Table] = {
+        "data": table.filter(alive).select(_stored_columns(step)).combine_chunks()
+    }
+    tables["data"] = tables["data"].cast(_annotated(tables["data"].schema, step.stages))
+    dead = table.filter(pc.invert(alive))
+    if len(dead):
+        extra = [f.name for f in KEPT_WITH_MARKS if f.name in table.column_names]
+        tables["marks"] = dead.select([c.KEY.name, *c.MARKS.names, *extra]).combine_chunks()
+    observed = [f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"]
+    if observed:
+        seen = table.filter(pc.is_valid(table[c.OBSERVED_AT.name]))
+        tables["observations"] = seen.select(
+            [c.KEY.name, *dict.fromkeys(observed)]
+        ).combine_chunks()
+    return commit_shard(
+        files, layer=task.layer, part=task.part, fingerprint=task.fingerprint,
+        input_digest=task.input_digest, rows_in=rows_in, tables=tables, marked=count_marks(dead),
+    )  # fmt: skip
+
+
+def _stored_columns(step: Pass) -> list[str]:
+    """Stored columns of a pass's data: key, the candidate's own in the first layer, then its own."""
+    names = [c.KEY.name]
+    if step.layer == FIRST_LAYER:
+        names = [n for n in c.CANDIDATE.names if n != c.DEFECT.name]
+    for stage in step.stages:
+        stored = [f.name for f in stage.produces if c.role_of(f) in ("fact", "model")]
+        names += [n for n in stored if n not in names]
+    return names
+
+
+def _annotated(schema: pa.Schema, stages: Sequence[Stage]) -> pa.Schema:
+    """The schema with what each stage says of its columns: model digest, dtype, shape."""
+    notes = {name: told for stage in stages for name, told in stage.field_metadata().items()}
+    fields = []
+    for field in schema:
+        extra = {
+            f"curate.{k.removeprefix('curate.')}": v for k, v in notes.get(field.name, {}).items()
+        }
+        fields.append(field.with_metadata({**(field.metadata or {}), **extra}))
+    return pa.schema(fields)
+
+
+def decide(
+    files: LocalFiles, barrier: Barrier, layer: str, fingerprint: str, tasks: Sequence[Task]
+) -> list[Commit]:
+    """Run a barrier over all parts and commit its marks part by part.
+
+    The barrier sees the narrow columns it consumes; only keys and marks are held for the rest.
+    """
+    columns = list(dict.fromkeys([c.KEY.name, *barrier.consumes.names]))
+    marks = with_marks(barrier.decide(read_rows(files, task, columns) for task in tasks))
+    whole = json_digest([task.input_digest for task in tasks])
+    commits = []
+    for task in tasks:
+        keys = read_rows(files, task, [c.KEY.name])[c.KEY.name].combine_chunks()
+        own = marks.filter(pc.is_in(marks[c.KEY.name], value_set=keys)).sort_by(c.KEY.name)
+        own = own.select([c.KEY.name, *c.MARKS.names]).cast(pa.schema([c.KEY, *c.MARKS]))
+        commits.append(
+            commit_shard(
+                files, layer=layer, part=task.part, fingerprint=fingerprint, input_digest=whole,
+                rows_in=len(keys), tables={"marks": own.combine_chunks()}, marked=count_marks(own),
+            )
+        )  # fmt: skip
+    return commits
