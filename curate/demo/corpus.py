@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import Final, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
 from curate.demo import faults, scenes
@@ -45,6 +44,7 @@ class Row:
 
     index: int
     scene: scenes.Scene
+    picture: Image.Image  # upright RGB, before any encoding
     size: tuple[int, int]  # of the upright picture, pixels
     caption: str
     true_caption: str
@@ -126,7 +126,7 @@ def draw_rows(*, pictures: int, seed: int) -> list[Row]:
 def _drawn(roles: Sequence[str], seed: int) -> list[Row]:
     """Rows with a scene, a size and words; no two pictures look alike."""
     rows: list[Row] = []
-    prints = np.empty((len(roles), 12 * 12 * 3), np.int16)
+    seen = _Seen(len(roles))
     wordings = _wordings(roles, seed)
     for index, role in enumerate(roles):
         rng = np.random.default_rng([seed, 1, index])
@@ -135,15 +135,37 @@ def _drawn(roles: Sequence[str], seed: int) -> list[Row]:
             scene = scenes.random_scene(rng)
             if role == "caption_relation" and scene.relation is None:
                 continue
-            prints[index] = _print(scenes.draw(scene, size))
-            if not index or np.abs(prints[:index] - prints[index]).mean(1).min() > _APART:
+            if seen.is_new(picture := scenes.draw(scene, size)):
                 break
         words = scenes.caption(scene, rng)
         rows.append(
-            Row(index=index, scene=scene, size=size, caption=words, true_caption=words,
-                wording=wordings[index], form=_pick(rng, _FORMS), quality=int(rng.integers(88, 96)))
+            Row(index=index, scene=scene, picture=picture, size=size, caption=words,
+                true_caption=words, wording=wordings[index], form=_pick(rng, _FORMS),
+                quality=int(rng.integers(88, 96)))
         )  # fmt: skip
     return rows
+
+
+class _Seen:
+    """The pictures so far, to tell whether one more would look like any of them."""
+
+    def __init__(self, most: int) -> None:
+        self._prints = np.empty((most, 12, 12, 3), np.int16)
+        self._coarse = np.empty((most, 27), np.float32)  # 3 × 3 blocks: a lower bound, quickly had
+        self._count = 0
+
+    def is_new(self, picture: Image.Image) -> bool:
+        """True, and the picture is remembered, if it is _APART from all before."""
+        small = picture.resize((12, 12), Image.Resampling.BOX)
+        fine = np.asarray(small, np.int16)
+        coarse = fine.reshape(3, 4, 3, 4, 3).mean((1, 3), np.float32).reshape(27)
+        near = np.abs(self._coarse[: self._count] - coarse).mean(1) <= _APART
+        apart = np.abs(self._prints[: self._count][near] - fine).mean((1, 2, 3))
+        if apart.size and apart.min() <= _APART:
+            return False
+        self._prints[self._count], self._coarse[self._count] = fine, coarse
+        self._count += 1
+        return True
 
 
 def _size(role: str, rng: Rng) -> tuple[int, int]:
@@ -154,11 +176,6 @@ def _size(role: str, rng: Rng) -> tuple[int, int]:
     if role == "exif_rotated":
         return _pick(rng, ((96, 72), (72, 96)))  # a wrong turn shows in the size too
     return _pick(rng, _SIZES)
-
-
-def _print(image: Image.Image) -> NDArray[np.int16]:
-    small = image.resize((12, 12), Image.Resampling.BOX)
-    return np.asarray(small, np.int16).reshape(-1)
 
 
 def _wordings(roles: Sequence[str], seed: int) -> list[Wording]:
@@ -204,12 +221,8 @@ def _planted(rows: Sequence[Row], roles: Sequence[str], seed: int) -> list[Row]:
     return made
 
 
-def _picture(row: Row) -> Image.Image:
-    return scenes.draw(row.scene, row.size)
-
-
 def _plain(row: Row, turn: int, rng: Rng) -> Row:
-    body = faults.encoded(_picture(row), row.form, quality=row.quality)
+    body = faults.encoded(row.picture, row.form, quality=row.quality)
     return replace(row, body=body)
 
 
@@ -232,7 +245,7 @@ def _html(row: Row, turn: int, rng: Rng) -> Row:
 
 
 def _truncated(row: Row, turn: int, rng: Rng) -> Row:
-    whole = faults.encoded(_picture(row), "JPEG", quality=row.quality)
+    whole = faults.encoded(row.picture, "JPEG", quality=row.quality)
     return replace(row, form="JPEG", body=faults.truncated(whole, rng))
 
 
@@ -252,23 +265,23 @@ def _caption_relation(row: Row, turn: int, rng: Rng) -> Row:
 
 
 def _exif_rotated(row: Row, turn: int, rng: Rng) -> Row:
-    image, orientation = _picture(row), 2 + turn % 7
+    image, orientation = row.picture, 2 + turn % 7
     body, detail = faults.exif_rotated(image, orientation), f"orientation {orientation}"
     return replace(row, form="JPEG", body=body, expected=image, detail=detail)
 
 
 def _cmyk(row: Row, turn: int, rng: Rng) -> Row:
-    image = _picture(row)
+    image = row.picture
     return replace(row, form="JPEG", body=faults.cmyk(image), expected=image)
 
 
 def _png16(row: Row, turn: int, rng: Rng) -> Row:
-    image = _picture(row)
+    image = row.picture
     return replace(row, form="PNG", body=faults.png16(image), expected=image)
 
 
 def _alpha(row: Row, turn: int, rng: Rng) -> Row:
-    body, shown = faults.with_alpha(_picture(row))
+    body, shown = faults.with_alpha(row.picture)
     return replace(row, form="PNG", body=body, expected=shown)
 
 
@@ -322,12 +335,12 @@ def _exact_copy(copy: Row, original: Row, turn: int, rng: Rng) -> Row:
 
 def _near_copy(copy: Row, original: Row, turn: int, rng: Rng) -> Row:
     kind = faults.NEAR_KINDS[turn % len(faults.NEAR_KINDS)]
-    image = faults.near_copy(_picture(original), kind, rng)
+    image = faults.near_copy(original.picture, kind, rng)
     form = _pick(rng, ("JPEG", "WEBP"))
     quality = int(rng.integers(76, 86))
     words = scenes.caption(original.scene, rng)
     return replace(
-        original, index=copy.index, wording=copy.wording, size=image.size, form=form,
+        original, index=copy.index, wording=copy.wording, picture=image, size=image.size, form=form,
         quality=quality, body=faults.encoded(image, form, quality=quality), caption=words,
         true_caption=words, detail=f"duplicate_near: {kind}",
     )  # fmt: skip

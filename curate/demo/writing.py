@@ -18,8 +18,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.demo import faults
-from curate.demo.corpus import GOOD, METADATA, TRUTH, Row
-from curate.demo.licences import AMBIGUOUS, REJECT, group
+from curate.demo.corpus import METADATA, TRUTH, Row
+from curate.demo.licences import group
 from curate.demo.server import BEHAVIOUR, HOST, PICTURES
 
 _TEXTS: Final = (
