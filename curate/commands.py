@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
-import sys
 from collections.abc import Iterable
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
@@ -17,12 +15,22 @@ from curate.engine import Outcome, finished, run, run_inline, tasks_of
 from curate.errors import MissingInput, RecipeError
 from curate.plan import LAYER, load_plan, plan_commits
 from curate.progress import ConsoleWatch
-from curate.recipe import Recipe, recipe_from
+from curate.recipe import Recipe, load_recipe, recipe_from
 from curate.store.commit import load_commits
 from curate.store.files import LocalFiles
 from curate.store.manifest import Counts, Manifest
 
 REASONS_SHOWN = 40
+
+
+def read_recipe(name: str | Path, sets: list[str] | None) -> Recipe:
+    """A recipe from a file, from the shipped ones by name, or from an output directory's plan."""
+    path = Path(name)
+    if (path / "plan" / "PLAN.json").is_file():
+        if sets:
+            raise RecipeError("--set goes with a recipe file; an output directory keeps its recipe as it is")
+        return recipe_of(path)
+    return load_recipe(find_recipe(path), overrides=sets)
 
 
 def find_recipe(name: str | Path) -> Path:
@@ -47,14 +55,22 @@ def build(
     recipe: Recipe, to: Path, *, cluster: Cluster, inline: bool, limit: int | None, console: Console
 ) -> Outcome:
     """Run a recipe and write the pages beside the shards; does nothing if all is there."""
-    console.print(f"[bold]{recipe.name}[/] → {to}", highlight=False)
-    with _corpus(recipe, to, cluster, console) as (recipe, cluster):
-        execute = run_inline if inline else run
-        outcome = execute(recipe, to, limit=limit, cluster=cluster, watch=ConsoleWatch(console))
+    outcome = execute(recipe, to, cluster=cluster, inline=inline, limit=limit, console=console)
     if outcome.computed or not (to / "report.html").is_file():
         write_pages(to)
         console.print(f"  {'pages':<18}report.html, README.md, ATTRIBUTION.*, croissant.json")
-    else:
+    return outcome
+
+
+def execute(
+    recipe: Recipe, to: Path, *, cluster: Cluster, inline: bool, limit: int | None, console: Console
+) -> Outcome:
+    """Run a recipe up to the published manifest."""
+    console.print(f"[bold]{recipe.name}[/] → {to}", highlight=False)
+    with _corpus(recipe, to, cluster, console) as (recipe, cluster):
+        engine = run_inline if inline else run
+        outcome = engine(recipe, to, limit=limit, cluster=cluster, watch=ConsoleWatch(console))
+    if not outcome.computed:
         console.print("  nothing to do: every shard is committed and the manifest is published")
     return outcome
 
@@ -137,9 +153,9 @@ def print_status(out: Path, console: Console) -> None:
         print_counts(manifest, console)
 
 
-def resume_command(out: Path, recipe: str | None = None) -> str:
+def resume_command(out: Path) -> str:
     """The command that goes on with an interrupted run."""
-    return f"curate run {recipe or out / 'plan' / 'PLAN.json'} --to {out}"
+    return f"curate run {out} --to {out}"
 
 
 def print_counts(manifest: Manifest, console: Console) -> None:
@@ -204,23 +220,72 @@ def precompute_recipe(
     return recipe_from(value, origin=f"precompute {folder}")
 
 
-def license_batch(path: str) -> int:
-    """One token a line for JSON Lines from a file or standard input; returns the line count."""
-    from curate.license import batch
-
-    if path != "-" and not Path(path).is_file():
-        raise MissingInput(f"{path} does not exist")
-    source = sys.stdin if path == "-" else open(path, encoding="utf-8", errors="replace")  # noqa: SIM115
-    with source as lines:
-        number = 0
-        for number, token in enumerate(batch(lines), start=1):
-            sys.stdout.write(token + "\n")
-    return number
+def declaration(license_id: str | None, by: str | None, statement: str | None) -> dict[str, str] | None:
+    """A rights holder's own declaration, complete or not at all."""
+    given = {"license": license_id, "by": by, "statement": statement}
+    present = {name: value for name, value in given.items() if value}
+    if present and len(present) < len(given):
+        missing = ", ".join(f"--{n}" for n in ("declare", "by", "statement") if not given[n.replace("declare", "license")])
+        raise RecipeError(f"a declaration has a licence, a name and a statement: {missing} is missing")
+    return present or None
 
 
-def free_bytes(path: Path) -> int:
-    """Free space of the file system that holds a path."""
-    here = path
-    while not here.exists():
-        here = here.parent
-    return shutil.disk_usage(here).free
+def audit(out: Path, *, hashes: bool, as_json: bool, console: Console) -> int:
+    """Print what the audit found; returns the exit code."""
+    from curate.provenance.audit import audit as run_audit
+
+    result = run_audit(out, hashes=hashes)
+    if as_json:
+        print(result.to_json())
+    else:
+        console.print(result.to_text(), highlight=False, markup=False, soft_wrap=True)
+    return 0 if result.ok else 1
+
+
+def explain(out: Path, key: str) -> str:
+    """One row's story as text."""
+    from curate.provenance.explain import explain as run_explain
+
+    return str(run_explain(out, key))
+
+
+def report(out: Path, to: Path | None) -> Path:
+    """Write report.html from the published version."""
+    from curate.report import write_report
+
+    return write_report(out, to)
+
+
+def train(out: Path, to: Path, *, recipe: Path | None, sets: list[str] | None, console: Console) -> None:
+    """Train from a dataset's cached latents, with the settings of a recipe or of the dataset's own."""
+    from curate.train.loop import train as run_training
+    from curate.train.settings import TrainSettings
+
+    own = read_recipe(recipe, None).train if recipe else recipe_of(out).train
+    value = (own or TrainSettings(steps=1000)).model_dump(mode="json")
+    for setting in sets or []:
+        override(value, setting)
+    settings = settings_from(value)
+    result = run_training(out, settings, to, on_step=TrainLine(console))
+    console.print(f"{result.steps:,} steps, {result.seconds:.0f} s, {result.samples_per_second:.0f} samples/s → {to}")
+
+
+def sample(checkpoint: Path, prompts: list[str], to: Path, *, seed: int, steps: int, guidance: float) -> Path:
+    """Draw one picture a prompt into a grid."""
+    from curate.train.sample import grid
+    from curate.train.sample import sample as draw
+
+    pictures = draw(checkpoint, prompts, seed=seed, steps=steps, guidance=guidance)
+    grid(pictures, prompts).save(to)
+    return to
+
+
+def export(out: Path, *, form: str, path: Path) -> Path:
+    """Export the kept rows; raises RecipeError for a form that does not exist."""
+    from curate.train import export as exports
+
+    forms = {"webdataset": exports.export_webdataset, "files": exports.export_files}
+    if form not in forms:
+        raise RecipeError(f"no export form {form!r}; there are {', '.join(forms)}")
+    forms[form](out, path)
+    return path

@@ -80,7 +80,7 @@ def commit_shard(
     entries = [_publish(files, layer, name, role, table) for role, table in tables.items()]
     commit = Commit(
         layer=layer, part=part, shard_id=name, fingerprint=fingerprint, input_digest=input_digest,
-        rows_in=rows_in, rows_out=len(tables["data"]) if "data" in tables else rows_in,
+        rows_in=rows_in, rows_out=rows_in - (len(tables["marks"]) if "marks" in tables else 0),
         marked={stage: dict(reasons) for stage, reasons in marked.items()}, files=entries,
     )  # fmt: skip
     if files.put_if_absent(commit.path, commit.to_bytes()):

@@ -43,8 +43,9 @@ def table_digest(table: pa.Table) -> str:
         role = role_of(field)
         if role not in ("fact", "model"):
             continue
-        notes = {k.decode(): v.decode() for k, v in sorted((field.metadata or {}).items())}
-        hasher.update(canonical_json([field.name, str(field.type), notes]))
+        own = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"curate.")}
+        notes = {k.decode(): v.decode() for k, v in sorted(own.items())}
+        hasher.update(canonical_json([field.name, type_name(field.type), notes]))
         array = table[field.name].combine_chunks()
         if isinstance(array, pa.ChunkedArray):
             array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], field.type)
@@ -53,6 +54,18 @@ def table_digest(table: pa.Table) -> str:
         else:
             _hash_array(hasher, array)
     return hasher.hexdigest()
+
+
+def type_name(kind: pa.DataType) -> str:
+    """The type in words that survive a Parquet round trip (which renames the items of lists)."""
+    if pa.types.is_struct(kind):
+        children = (kind.field(i) for i in range(kind.num_fields))
+        return f"struct<{', '.join(f'{f.name}: {type_name(f.type)}' for f in children)}>"
+    if pa.types.is_fixed_size_list(kind):
+        return f"list<{type_name(kind.value_type)}>[{kind.list_size}]"
+    if pa.types.is_list(kind):
+        return f"list<{type_name(kind.value_type)}>"
+    return str(kind)
 
 
 def _hash_nulls(hasher: Any, array: pa.Array) -> None:

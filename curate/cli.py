@@ -1,0 +1,270 @@
+"""The command line: Typer commands over `curate.commands`, no logic of its own.
+
+Exit codes: 0 done, 1 audit failed, 2 bad recipe or arguments, 130 interrupted.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import shlex
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, NoReturn
+
+import typer
+
+from curate.errors import CurateError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+    from curate.cluster import Cluster
+
+app = typer.Typer(
+    name="curate", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Build image–text training sets that can be accounted for, picture by picture, "
+    "and train from their cached latents.",
+)  # fmt: skip
+
+Out = Annotated[Path, typer.Argument(metavar="OUT", help="A dataset directory.")]
+To = Annotated[Path, typer.Option("--to", help="Where the result goes.")]
+Sets = Annotated[
+    list[str] | None, typer.Option("--set", metavar="a.b=1", help="Override a field; may be repeated.")
+]
+ClusterFile = Annotated[Path | None, typer.Option("--cluster", help="YAML: where and how many.")]
+Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Workers on this machine.")]
+Inline = Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
+
+
+def main() -> None:
+    """Entry point: errors become one line and an exit code, never a traceback."""
+    try:
+        app(standalone_mode=True)
+    except CurateError as error:
+        _fail(f"error: {error}", error.exit_code)
+
+
+@contextlib.contextmanager
+def _resumable() -> Iterator[None]:
+    """Ctrl-C ends a command with the line that goes on with it."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        command = shlex.join(["curate", *sys.argv[1:]])
+        _fail(f"\ninterrupted; what was committed stays. To go on:\n  {command}", 130)
+
+
+def _fail(text: str, code: int) -> NoReturn:
+    print(text, file=sys.stderr)
+    raise SystemExit(code)
+
+
+def _console() -> Console:
+    from rich.console import Console
+
+    return Console()
+
+
+def _cluster(file: Path | None, workers: int | None) -> Cluster:
+    from curate.cluster import load_cluster
+
+    cluster = load_cluster(file)
+    return cluster.model_copy(update={"workers": workers}) if workers else cluster
+
+
+@app.command()
+def init(
+    path: Annotated[Path, typer.Argument(help="A CSV, Parquet or JSON Lines file, or a folder.")],
+    to: To = Path("recipe.yaml"),
+) -> None:
+    """Write a commented recipe for PATH, with the columns it guessed."""
+    from curate import commands
+
+    print(commands.init(path, to))
+
+
+@app.command()
+def plan(
+    recipe: Annotated[Path, typer.Argument(help="A recipe file, or the name of a shipped one.")],
+    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Forecast for this many rows.")] = None,
+    sets: Sets = None,
+) -> None:
+    """Type-check a recipe and print stages, resources and a storage forecast; touches no data."""
+    from curate import commands
+
+    commands.print_plan(commands.read_recipe(recipe, sets), rows=rows, console=_console())
+
+
+@app.command()
+def run(
+    recipe: Annotated[Path, typer.Argument(help="A recipe file, a shipped one, or an output directory.")],
+    to: To,
+    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N candidates only.")] = None,
+    inline: Inline = False,
+    workers: Workers = None,
+    cluster: ClusterFile = None,
+    sets: Sets = None,
+) -> None:
+    """Run a recipe into an output directory; the same command resumes it."""
+    from curate import commands
+
+    console = _console()
+    with _resumable():
+        outcome = commands.build(
+            commands.read_recipe(recipe, sets), to, cluster=_cluster(cluster, workers),
+            inline=inline, limit=limit, console=console,
+        )  # fmt: skip
+    commands.print_counts(outcome.manifest, console)
+
+
+@app.command()
+def status(out: Out) -> None:
+    """Shards done and to do."""
+    from curate import commands
+
+    commands.print_status(out, _console())
+
+
+@app.command()
+def audit(
+    out: Out,
+    hashes: Annotated[bool, typer.Option("--hashes", help="Read and hash every file.")] = False,
+    json: Json = False,
+) -> None:
+    """Re-derive every claim of a dataset; exit 0 if all hold, 1 if not."""
+    from curate import commands
+
+    raise SystemExit(commands.audit(out, hashes=hashes, as_json=json, console=_console()))
+
+
+@app.command()
+def explain(
+    out: Out,
+    key: Annotated[str, typer.Argument(help="A key, the beginning of one, a sha256 or a URL.")],
+) -> None:
+    """Tell one row's story: claims, evidence, fetch, picture, scores, verdict."""
+    from curate import commands
+
+    print(commands.explain(out, key))
+
+
+@app.command()
+def report(
+    out: Out,
+    to: Annotated[Path | None, typer.Option("--to", help="File to write; default OUT/report.html.")] = None,
+) -> None:
+    """Write the HTML report again: one file, no outside resources."""
+    from curate import commands
+
+    print(commands.report(out, to))
+
+
+@app.command()
+def precompute(
+    folder: Annotated[Path, typer.Argument(metavar="DIR", help="Pictures; captions from .txt, metadata.jsonl or CSV.")],
+    to: To,
+    size: Annotated[int, typer.Option("--size", min=8, help="Square size in pixels.")] = 64,
+    clip: Annotated[str, typer.Option("--clip", help="CLIP: directory, hub:ORG/NAME@REVISION, builtin:tiny.")] = "builtin:tiny",
+    t5: Annotated[str, typer.Option("--t5", help="T5 encoder, in the same forms.")] = "builtin:tiny",
+    vae: Annotated[str, typer.Option("--vae", help="VAE, in the same forms.")] = "builtin:tiny",
+    declare: Annotated[str | None, typer.Option("--declare", metavar="LICENCE", help="Your own licence for your own pictures.")] = None,
+    by: Annotated[str | None, typer.Option("--by", help="Who declares it.")] = None,
+    statement: Annotated[str | None, typer.Option("--statement", help="In which words.")] = None,
+    inline: Inline = False,
+    workers: Workers = None,
+    cluster: ClusterFile = None,
+) -> None:  # fmt: skip
+    """Encode a folder of pictures without licence stages; outputs say `licence: not audited`."""
+    from curate import commands
+
+    console = _console()
+    recipe = commands.precompute_recipe(
+        folder, size=size, clip=clip, t5=t5, vae=vae, declare=commands.declaration(declare, by, statement)
+    )
+    with _resumable():
+        outcome = commands.build(
+            recipe, to, cluster=_cluster(cluster, workers), inline=inline, limit=None, console=console
+        )
+    commands.print_counts(outcome.manifest, console)
+
+
+@app.command()
+def train(
+    out: Out,
+    to: To,
+    recipe: Annotated[Path | None, typer.Option("--recipe", help="Take `train:` from this recipe.")] = None,
+    sets: Annotated[list[str] | None, typer.Option("--set", metavar="steps=1000", help="Override a training setting.")] = None,
+) -> None:  # fmt: skip
+    """Train a diffusion transformer from the cached latents of a dataset."""
+    from curate import commands
+
+    with _resumable():
+        commands.train(out, to, recipe=recipe, sets=sets, console=_console())
+
+
+@app.command()
+def sample(
+    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint of `curate train`.")],
+    prompts: Annotated[list[str], typer.Argument(help="One picture a prompt.")],
+    to: To = Path("samples.png"),
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    steps: Annotated[int, typer.Option("--steps", min=1)] = 20,
+    guidance: Annotated[float, typer.Option("--guidance", min=0.0)] = 4.5,
+) -> None:
+    """Draw pictures from a checkpoint into one grid."""
+    from curate import commands
+
+    print(commands.sample(checkpoint, prompts, to, seed=seed, steps=steps, guidance=guidance))
+
+
+def license_(
+    text: Annotated[str | None, typer.Argument(help="A licence text, URL or code.")] = None,
+    source: Annotated[str, typer.Option("--source", metavar="KIND", help="What kind of source says so.")] = "text",
+    batch: Annotated[str | None, typer.Option("--batch", metavar="FILE", help="JSON Lines; `-` for standard input.")] = None,
+    kinds: Annotated[bool, typer.Option("--kinds", help="List the kinds of source.")] = False,
+) -> None:  # fmt: skip
+    """Say which licence a text names: the canonical id, AMBIGUOUS or REJECT.
+
+    --batch reads {"input": …, "source_kind": …} a line and prints one token a line, in order.
+    """
+    from curate import license_command
+
+    license_command.run(text, source=source, batch=batch, kinds=kinds)
+
+
+app.command("license")(license_)
+app.command("licence", help="The same as `license`.", hidden=True)(license_)
+
+
+@app.command()
+def demo(
+    to: To,
+    workers: Workers = None,
+    inline: Inline = False,
+    long: Annotated[bool, typer.Option("--long", help="Train until shapes and colours are right.")] = False,
+    pictures: Annotated[int, typer.Option("--pictures", min=200)] = 2400,
+    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+) -> None:
+    """The whole mission on an embedded corpus, offline: curate, encode, train, report."""
+    from curate.demo import run as demo_run
+
+    with _resumable():
+        demo_run.demo(
+            to, console=_console(), cluster=_cluster(None, workers), inline=inline, long=long,
+            pictures=pictures, seed=seed,
+        )  # fmt: skip
+
+
+@app.command()
+def export(
+    out: Out,
+    to: Annotated[str, typer.Option("--to", help="Form: webdataset or files.")],
+    path: Annotated[Path, typer.Option("--path", help="Where the export goes.")],
+) -> None:
+    """Write the kept rows in another form: WebDataset tars or plain files."""
+    from curate import commands
+
+    print(commands.export(out, form=to, path=path))

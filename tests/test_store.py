@@ -1,0 +1,119 @@
+"""The store: digests mean content, commits count once, damage is named."""
+
+from __future__ import annotations
+
+import threading
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from curate import columns as c
+from curate.errors import CommitConflict, StoreError
+from curate.store.commit import commit_shard, encode, load_commits
+from curate.store.digest import table_digest
+from curate.store.files import LocalFiles
+
+SCHEMA = pa.schema([c.KEY, c.CAPTIONS, c.IMAGE, c.CROP_BOX, c.THUMBPRINT, c.PHASH, c.T5_TOKENS])
+text = st.none() | st.text(max_size=8)
+rows = st.lists(
+    st.fixed_dictionaries(
+        {
+            "key": st.text(alphabet="0123456789abcdef", min_size=4, max_size=4),
+            "captions": st.none()
+            | st.lists(st.fixed_dictionaries({"text": text, "language": text}), max_size=3),
+            "image": st.none() | st.fixed_dictionaries({"bytes": st.none() | st.binary(max_size=9)}),
+            "crop_box": st.none() | st.lists(st.integers(-9, 9), min_size=4, max_size=4),
+            "thumbprint": st.none() | st.binary(min_size=432, max_size=432),
+            "phash": st.none() | st.integers(0, 2**64 - 1),
+            "t5_tokens": st.none() | st.lists(st.none() | st.integers(0, 9), max_size=3),
+        }
+    ),
+    max_size=7,
+)
+
+
+def table_of(values: list[dict[str, object]]) -> pa.Table:
+    return pa.Table.from_pylist(values, schema=SCHEMA)
+
+
+@given(rows, st.integers(0, 7))
+def test_digest_does_not_see_chunks_or_offsets(values: list[dict[str, object]], cut: int) -> None:
+    table = table_of(values)
+    pieces = pa.concat_tables([table.slice(0, cut), table.slice(cut)])
+    padded = pa.concat_tables([table_of(values[:1]), table]).slice(len(values[:1]))
+    assert table_digest(pieces) == table_digest(table) == table_digest(padded)
+
+
+@given(rows)
+def test_parquet_round_trip_keeps_content_and_schema(values: list[dict[str, object]]) -> None:
+    import io
+
+    import pyarrow.parquet as pq
+
+    table = table_of(values)
+    data = encode(table)
+    back = pq.read_table(io.BytesIO(data))
+    assert back.cast(SCHEMA).equals(table)
+    assert table_digest(back) == table_digest(table)
+    assert encode(table) == data
+
+
+@given(rows, rows)
+def test_different_content_has_another_digest(one: list[dict[str, object]], two: list[dict[str, object]]) -> None:
+    a, b = table_of(one), table_of(two)
+    assert (table_digest(a) == table_digest(b)) == a.equals(b)
+
+
+def test_model_values_are_outside_the_digest_but_nulls_and_metadata_are_inside() -> None:
+    def scores(values: list[float | None], note: str = "x") -> pa.Table:
+        field = c.CLIP_SCORE.with_metadata({**c.CLIP_SCORE.metadata, b"curate.model": note.encode()})
+        return pa.table([pa.array(values, pa.float32())], schema=pa.schema([field]))
+
+    assert table_digest(scores([0.5, 0.1])) == table_digest(scores([0.5000001, 0.1]))
+    assert table_digest(scores([0.5, None])) != table_digest(scores([0.5, 0.1]))
+    assert table_digest(scores([0.5])) != table_digest(scores([0.5], note="another model"))
+
+
+def commit(files: LocalFiles, text: str, part: str = "0-open") -> object:
+    table = pa.table([["k"], [text]], schema=pa.schema([c.KEY, c.TITLE]))
+    return commit_shard(
+        files, layer="images", part=part, fingerprint="f", input_digest="i", rows_in=1,
+        tables={"data": table}, marked={},
+    )  # fmt: skip
+
+
+def test_committing_twice_keeps_the_first_and_a_difference_is_an_alarm(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    first = commit(files, "same")
+    assert commit(files, "same") == first
+    assert len(load_commits(files, "images")) == 1
+    with pytest.raises(CommitConflict, match="0-open"):
+        commit(files, "other")
+    assert list(load_commits(files, "images").values()) == [first]
+
+
+def test_only_one_of_many_writers_creates_a_file(tmp_path: Path) -> None:
+    files, wins, gate = LocalFiles(tmp_path), [], threading.Barrier(8)
+
+    def write(number: int) -> None:
+        gate.wait()
+        if files.put_if_absent("a/commit.json", f"writer {number}".encode()):
+            wins.append(number)
+
+    threads = [threading.Thread(target=write, args=(n,)) for n in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(wins) == 1
+    assert files.read("a/commit.json") == f"writer {wins[0]}".encode()
+    assert list((tmp_path / ".tmp").iterdir()) == []
+
+
+def test_names_cannot_leave_the_dataset(tmp_path: Path) -> None:
+    for name in ("/etc/passwd", "../x", "a/../../x"):
+        with pytest.raises(StoreError, match="not a path inside"):
+            LocalFiles(tmp_path).path(name)
