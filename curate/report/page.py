@@ -1,0 +1,127 @@
+"""From facts to one HTML file: templates with autoescape, every foreign string cleaned.
+
+The page loads nothing and runs nothing; its own policy forbids both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from curate.license.tools import TOOLS
+from curate.report import charts
+from curate.report import format as text
+from curate.report.clusters import Clusters
+from curate.report.latents import Latents
+from curate.report.provenance import Provenance
+from curate.report.scores import Scores
+from curate.report.sheets import CARDS_A_REASON, Sheets
+from curate.report.training import Training
+from curate.report.verdicts import LEVELS, FunnelStep, Verdicts
+from curate.store.manifest import Manifest
+
+
+class FaultScore(Protocol):
+    """How one kind of planted fault was found; rates are between 0 and 1, None if undefined."""
+
+    @property
+    def fault(self) -> str: ...
+    @property
+    def planted(self) -> int: ...
+    @property
+    def found(self) -> int: ...
+    @property
+    def precision(self) -> float | None: ...
+    @property
+    def recall(self) -> float | None: ...
+
+
+@dataclass(frozen=True)
+class Facts:
+    """Everything the page shows, read from the dataset beforehand."""
+
+    manifest: Manifest
+    verdicts: Verdicts
+    funnel: tuple[FunnelStep, ...]
+    sheets: Sheets
+    clip: Scores | None
+    clusters: Clusters | None
+    latents: Latents | None
+    training: Training | None
+    scores: Sequence[FaultScore]
+    provenance: Provenance
+
+
+def render(facts: Facts) -> str:
+    """The whole page as HTML."""
+    environment = Environment(
+        loader=PackageLoader("curate.report"),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {
+        "thousands": text.thousands, "percent": text.percent, "duration": text.duration,
+        "size": text.size, "clean": text.clean, "link": text.link, "data_url": text.data_url,
+        "number": text.number, "of": _of, "license_url": _license_url,
+    }  # fmt: skip
+    return environment.get_template("report.html").render(_context(facts))
+
+
+def _context(facts: Facts) -> dict[str, Any]:
+    verdicts, sheets, clip, training = facts.verdicts, facts.sheets, facts.clip, facts.training
+    bare = [sheet.counted for sheet in sheets.others if not sheet.pictures]
+    origin = facts.provenance
+    return {
+        "manifest": facts.manifest, "audited": facts.manifest.license_audited,
+        "verdicts": verdicts, "totals": verdicts.totals, "funnel": facts.funnel,
+        "kinds": verdicts.kinds, "levels": LEVELS, "level_totals": verdicts.level_totals,
+        "sheets": sheets, "bare": bare, "cards_a_reason": CARDS_A_REASON,
+        "clip": clip, "clusters": facts.clusters, "latents": facts.latents,
+        "training": training, "scores": facts.scores, "contents": _contents(facts),
+        "histogram": clip and charts.both(lambda width: charts.histogram(clip, width)),
+        "loss_curve": training and charts.both(lambda width: charts.loss_curve(training, width)),
+        "facts": origin.facts, "models": origin.models, "layers": origin.layers,
+        "versions": origin.versions, "recipe_text": origin.recipe_text,
+        "exceptions": origin.exceptions, "declaration": origin.declaration, "cell": _cell,
+    }  # fmt: skip
+
+
+def _contents(facts: Facts) -> list[tuple[str, str]]:
+    """Anchor and title of each section that is there, in the order of the page."""
+    sections = [
+        ("funnel", "Funnel", True),
+        ("found", "Found and planted", bool(facts.scores)),
+        ("licences", "Licences", True),
+        ("kept", "Kept pictures", True),
+        ("rejected", "Rejected and failed", True),
+        ("clip", "Caption fit", facts.clip is not None),
+        ("duplicates", "Duplicates", facts.clusters is not None),
+        ("latents", "Latents decoded", facts.latents is not None),
+        ("training", "Training", facts.training is not None),
+        ("provenance", "Provenance", True),
+    ]
+    return [(anchor, title) for anchor, title, there in sections if there]
+
+
+def _cell(rows: int | None) -> Markup:
+    """One count of a matrix; zeros recede."""
+    if not rows:
+        return Markup('<td class="zero">0</td>')
+    return Markup("<td>{}</td>").format(text.thousands(rows))
+
+
+def _of(part: int | None, whole: int) -> str:
+    """Percent of a whole as a CSS number."""
+    return f"{100 * (part or 0) / whole:.3f}" if whole else "0"
+
+
+def _license_url(license_id: str) -> str | None:
+    """Address of the legal text of a canonical id."""
+    tool = TOOLS.get(license_id)
+    return tool.url if tool else None

@@ -1,0 +1,135 @@
+"""What the data was made from: recipe, models with digests, layers, versions and times.
+
+Taken from the manifest and the run's record as they stand; nothing is measured again here.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+import yaml
+
+from curate.report.format import clean, duration, size, thousands
+from curate.store.dataset import Dataset
+from curate.store.manifest import Layer
+
+RECIPE_LIMIT = 60_000
+# settings of the licence stage that accept what the default refuses, and the default of each
+_EXCEPTIONS: dict[str, Any] = {"evidence_at_least": "L3", "versionless": []}
+
+
+@dataclass(frozen=True)
+class ModelUse:
+    """A model and where its output lies."""
+
+    stage: str
+    layer: str
+    ref: str
+    digest: str
+
+
+@dataclass(frozen=True)
+class LayerFacts:
+    """A layer of the manifest in numbers; bytes are those of all its files."""
+
+    name: str
+    shards: int
+    rows: int
+    marked: int
+    bytes: int
+    fingerprint: str
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where the dataset comes from, ready to be shown."""
+
+    facts: tuple[tuple[str, str], ...]
+    models: tuple[ModelUse, ...]
+    layers: tuple[LayerFacts, ...]
+    versions: tuple[tuple[str, str], ...]
+    recipe_text: str
+    exceptions: tuple[str, ...]
+    declaration: str | None
+
+
+def provenance(dataset: Dataset) -> Provenance:
+    """Read manifest and record."""
+    record, recipe = dataset.record, dataset.record["recipe"]
+    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=96)
+    layers = dataset.manifest.layers
+    return Provenance(
+        facts=_facts(dataset),
+        models=tuple(
+            ModelUse(stage, layer.name, info.ref, info.digest)
+            for layer in layers
+            for stage, info in sorted(layer.models.items())
+        ),
+        layers=tuple(_layer(layer) for layer in layers),
+        versions=tuple((name, str(value)) for name, value in record.get("versions", {}).items()),
+        recipe_text=text if len(text) <= RECIPE_LIMIT else text[:RECIPE_LIMIT] + "\n…",
+        exceptions=_exceptions(recipe),
+        declaration=_declaration(recipe),
+    )
+
+
+def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
+    record = dataset.record
+    seconds = record.get("seconds", {})
+    passes = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
+    device = ", ".join(f"{name} {value}" for name, value in record.get("device", {}).items())
+    peak = record.get("peak_memory_bytes")
+    rows = [
+        ("Source", _source(record["recipe"])),
+        ("Recipe fingerprint", dataset.manifest.recipe_fingerprint),
+        ("Started", record.get("started_at")),
+        ("Finished", record.get("finished_at")),
+        ("Time", duration(record["seconds_total"]) if "seconds_total" in record else None),
+        ("Time by pass", passes),
+        ("Workers", thousands(record["workers"]) if record.get("workers") else None),
+        ("Machine", device),
+        ("Peak memory", size(peak) if peak else None),
+    ]
+    return tuple((name, clean(value, 400)) for name, value in rows if value)
+
+
+def _source(recipe: dict[str, Any]) -> str:
+    source = recipe.get("source") or {}
+    shown = {name: value for name, value in source.items() if value not in (None, [], {}, "")}
+    return ", ".join(f"{name}: {clean(value, 120)}" for name, value in shown.items())
+
+
+def _layer(layer: Layer) -> LayerFacts:
+    files = [entry for shard in layer.shards for entry in shard.files]
+
+    def rows(role: str) -> int:
+        return sum(entry.rows for entry in files if entry.role == role)
+
+    total = sum(entry.bytes for entry in files)
+    shards = len(layer.shards)
+    return LayerFacts(layer.name, shards, rows("data"), rows("marks"), total, layer.fingerprint)
+
+
+def _stage(recipe: dict[str, Any], kind: str) -> dict[str, Any] | None:
+    stages = [stage for step in recipe["passes"] for stage in step["stages"]]
+    return next((stage for stage in stages if stage.get("kind") == kind), None)
+
+
+def _exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """Settings of the licence stage that accept by name what the default refuses."""
+    stage = _stage(recipe, "license") or {}
+    told = []
+    for name, default in _EXCEPTIONS.items():
+        value = stage.get(name, default)
+        if value != default:
+            told.append(f"{name}: {value}")
+    return tuple(told)
+
+
+def _declaration(recipe: dict[str, Any]) -> str | None:
+    """A rights holder's own declaration, which is never found evidence."""
+    declared = (recipe.get("source") or {}).get("declare")
+    if not declared:
+        return None
+    return ", ".join(f"{name}: {clean(value, 200)}" for name, value in declared.items())
