@@ -10,12 +10,10 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
-import platform
 import time
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -25,14 +23,8 @@ from curate.cluster import Cluster
 from curate.errors import EngineError
 from curate.memory import PeakMemory
 from curate.plan import make_plan, plan_commits
-from curate.publish import (
-    LEDGER,
-    funnel,
-    models_of,
-    write_ledger,
-    write_manifest,
-    write_record,
-)
+from curate.publish import LEDGER, write_ledger, write_manifest
+from curate.record import Call, write_record
 from curate.recipe import FIRST_LAYER, Pass, Recipe
 from curate.shards import Task, decide, needed_columns, run_task
 from curate.stage import Transform
@@ -151,9 +143,11 @@ def _run(
     if done and not computed and done.recipe_fingerprint == fingerprint:
         return Outcome(files.root, done, computed, seconds)
     manifest = write_manifest(files, recipe, fingerprint, layers)
-    body = _account(recipe, files, layers, manifest, seconds)
-    body |= {"started_at": begun, "seconds_total": time.perf_counter() - clock, "workers": workers}
-    write_record(files, body | {"peak_memory_bytes": memory.peak_bytes})
+    call = Call(
+        started_at=begun, seconds=seconds, seconds_total=time.perf_counter() - clock,
+        computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes,
+    )  # fmt: skip
+    write_record(files, recipe, layers, manifest, inputs=plan.inputs, call=call)
     return Outcome(files.root, manifest, computed, seconds)
 
 
@@ -347,42 +341,6 @@ def _preflight(step: Pass, workers: int, cpus: float, gpus: float) -> None:
                 f"{step.layer} wants {workers} workers with {each:g} {name} each, the cluster has "
                 f"{have.get(name, 0.0):g}: lower `workers` in the cluster file"
             )
-
-
-# --- the account --------------------------------------------------------------------------------
-PACKAGES = ("curate-t2i", "ray", "pyarrow", "pillow", "numpy", "torch", "transformers", "diffusers",
-            "open_clip_torch", "img2dataset")  # fmt: skip
-
-
-def _account(
-    recipe: Recipe, files: LocalFiles, layers: Layers, manifest: Manifest, seconds: dict[str, float]
-) -> dict[str, Any]:
-    models = models_of(recipe)
-    return {
-        "manifest_sha256": bytes_sha256(files.read(MANIFEST)),
-        "dataset_digest": manifest.dataset_digest,
-        "bytes_digest": manifest.bytes_digest,
-        "counts": manifest.counts.model_dump(mode="json"),
-        "license_audited": manifest.license_audited,
-        "recipe": recipe.model_dump(mode="json"),
-        "recipe_fingerprint": manifest.recipe_fingerprint,
-        "funnel": funnel(recipe, layers),
-        "models": {f"{la}/{k}": i.model_dump() for la, of in models.items() for k, i in of.items()},
-        "seconds": {name: round(value, 3) for name, value in seconds.items()},
-        "finished_at": _now(),
-        "versions": {"python": platform.python_version(), **_versions()},
-        "device": {"machine": platform.machine(), "cpus": os.cpu_count()},
-    }
-
-
-def _versions() -> dict[str, str]:
-    found = {}
-    for package in PACKAGES:
-        try:
-            found[package] = version(package)
-        except PackageNotFoundError:
-            continue
-    return found
 
 
 def _now() -> str:

@@ -23,15 +23,12 @@ from curate.store.digest import json_digest
 from curate.store.files import LocalFiles
 from curate.store.manifest import (
     MANIFEST,
-    RECORD,
-    RECORD_FORMAT,
     Counts,
     Manifest,
     ModelInfo,
     bytes_digest,
     dataset_digest,
     layer_of,
-    record_bytes,
 )
 
 LEDGER = "ledger"
@@ -167,29 +164,3 @@ def write_manifest(files: LocalFiles, recipe: Recipe, fingerprint: str, layers: 
     manifest = manifest.model_copy(update={"digest": manifest.self_digest()})
     files.publish(MANIFEST, manifest.to_bytes())
     return manifest
-
-
-def funnel(recipe: Recipe, layers: Layers) -> list[dict[str, Any]]:
-    """One entry a stage and barrier in recipe order: rows in, rows out, marked by reason."""
-    entries: list[dict[str, Any]] = []
-    rows = sum(commit.rows_out for commit in layers["plan"].values())
-    for step in recipe.passes:
-        stages = ["source"] if step.layer == FIRST_LAYER else []
-        stages += [stage.kind for stage in step.stages]
-        for layer, names in ((step.layer, stages), (step.verdict_layer, [])):
-            if layer is None:
-                continue
-            for name in names or [step.barrier.kind if step.barrier else ""]:
-                marked: Counter[str] = Counter()
-                for commit in layers[layer].values():
-                    marked.update(commit.marked.get(name, {}))
-                out = rows - marked.total()
-                told = {"layer": layer, "stage": name, "rows_in": rows, "rows_out": out}
-                entries.append({**told, "marked": dict(sorted(marked.items()))})
-                rows = out
-    return entries
-
-
-def write_record(files: LocalFiles, body: dict[str, Any]) -> None:
-    """Write record.json, last of all."""
-    files.publish(RECORD, record_bytes({"format": RECORD_FORMAT, **body}))

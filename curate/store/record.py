@@ -1,0 +1,47 @@
+"""The record: one run's account of itself, `record.json`, written after the manifest."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from pydantic import BaseModel, Field
+
+from curate.store.manifest import Counts, ModelInfo
+
+
+class FunnelStep(BaseModel, frozen=True, extra="forbid"):
+    """Rows in and out of one stage or barrier; `marked` counts the difference by reason."""
+
+    layer: str
+    stage: str
+    rows_in: int
+    rows_out: int
+    marked: dict[str, int]
+
+
+class Record(BaseModel, frozen=True, extra="forbid"):
+    """What a run did. Times, versions and machine are observations: no digest covers them."""
+
+    format: str = "curate-record/1"
+    manifest_sha256: str
+    dataset_digest: str
+    bytes_digest: str
+    counts: Counts
+    license_audited: bool
+    recipe: dict[str, Any] = Field(description="the recipe as it was run")
+    recipe_fingerprint: str
+    funnel: list[FunnelStep]
+    models: dict[str, ModelInfo] = Field(description="by layer and stage")
+    inputs: list[dict[str, Any]] = Field(description="the source's files: name, bytes, sha256")
+    started_at: str = Field(description="ISO 8601, UTC; of the call that published this version")
+    finished_at: str
+    seconds: dict[str, float] = Field(description="by pass, of the call that published")
+    seconds_total: float
+    computed_shards: int = Field(
+        description="shards that this call computed, the others were committed"
+    )
+    workers: int = Field(description="0 for a run without Ray")
+    peak_memory_bytes: int
+    versions: dict[str, str]
+    device: dict[str, Any]
+    digest: str = Field("", description="sha256 of the canonical JSON of all other fields")
