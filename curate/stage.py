@@ -198,20 +198,31 @@ def _check(kind: str, stage: Stage, given: pa.Table, done: pa.Table) -> pa.Table
         raise ContractError(
             f"stage {kind}: rows were lost, added or reordered ({len(given)} → {len(done)})"
         )
-    _check_types(kind, "produces", stage.produces, done.schema)
     expected = set(given.column_names) | set(stage.produces.names)
-    if set(done.column_names) != expected:
+    if sorted(done.column_names) != sorted(expected):
         odd = sorted(set(done.column_names) ^ expected)
-        raise ContractError(f"stage {kind}: undeclared or missing columns {odd}")
+        twice = sorted({n for n in done.column_names if done.column_names.count(n) > 1})
+        raise ContractError(f"stage {kind}: undeclared or missing columns {odd}, twice {twice}")
+    _check_types(kind, "produces", pa.schema([*stage.produces, *c.MARKS]), done.schema)
     own = set(stage.produces.names) | set(c.MARKS.names)
     for name in given.column_names:
         if name not in own and done[name] is not given[name] and not _same(done[name], given[name]):
             raise ContractError(f"stage {kind}: column {name!r} is not its own but was changed")
-    for reason in pc.unique(done[c.REASON.name]).to_pylist():
-        if reason is not None:
-            kind_of(reason)
+    _check_marks(kind, done)
     fields = [_declared(stage, field) for field in done.schema]
-    return done.cast(pa.schema(fields)) if pa.schema(fields) != done.schema else done
+    return done.cast(pa.schema(fields, metadata=done.schema.metadata))
+
+
+def _check_marks(kind: str, done: pa.Table) -> None:
+    """A row has a verdict and a reason or neither, both out of the closed sets."""
+    for verdict in pc.unique(done[c.VERDICT.name]).to_pylist():
+        if verdict not in (None, "rejected", "failed"):
+            raise ContractError(f"stage {kind}: verdict {verdict!r} is not rejected or failed")
+    verdicts, reasons = (pc.is_valid(done[f.name]) for f in (c.VERDICT, c.REASON))
+    if not verdicts.equals(reasons):
+        raise ContractError(f"stage {kind}: a row has a verdict without a reason, or the reverse")
+    for reason in pc.unique(done[c.REASON.name]).drop_null().to_pylist():
+        kind_of(reason)
 
 
 def _declared(stage: Stage, field: pa.Field) -> pa.Field:
@@ -223,7 +234,24 @@ def _declared(stage: Stage, field: pa.Field) -> pa.Field:
 
 
 def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
-    return left.type == right.type and left.equals(right)
+    """Equal values; NaN, which equals nothing, is compared by its bits."""
+    if left.type != right.type:
+        return False
+    return bool(left.equals(right) or _bits(left).equals(_bits(right)))
+
+
+def _bits(column: pa.ChunkedArray) -> pa.ChunkedArray:
+    type_ = _bits_type(column.type)
+    return pa.chunked_array([chunk.view(type_) for chunk in column.chunks], type_)
+
+
+def _bits_type(type_: pa.DataType) -> pa.DataType:
+    """The type with every float read as an integer of its width, lists of floats too."""
+    if pa.types.is_list(type_):
+        return pa.list_(_bits_type(type_.value_type))
+    if pa.types.is_floating(type_):
+        return {16: pa.int16(), 32: pa.int32(), 64: pa.int64()}[type_.bit_width]
+    return type_
 
 
 def _check_types(kind: str, what: str, schema: pa.Schema, actual: pa.Schema) -> None:
