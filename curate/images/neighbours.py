@@ -159,9 +159,7 @@ def _assign(found: Found, pairs: Pairs) -> None:
 
 
 def _joined(parts: list[Pairs]) -> Pairs:
-    none = Pairs(
-        np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0)
-    )
+    none = Pairs(np.empty(0, np.int64), np.empty(0, np.int64), np.empty(0, np.uint8), np.empty(0))
     every = [none, *parts]
     return Pairs(
         np.concatenate([p.left for p in every]), np.concatenate([p.right for p in every]),

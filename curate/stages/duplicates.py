@@ -165,7 +165,8 @@ def _marks(keys: pa.ChunkedArray, exact: Rows, near: Found) -> pa.Table:
         c.STAGE.name: ["duplicates"] * count,
         c.MEASURED_VALUE.name: np.where(is_near, near.difference[source], 0.0),
         c.MEASURED_TEXT.name: [
-            f"{bits} bits" if n else None for n, bits in zip(is_near, near.bits[source], strict=True)
+            f"{bits} bits" if n else None
+            for n, bits in zip(is_near, near.bits[source], strict=True)
         ],
         c.RELATED_KEY.name: keys.take(leader[at]),
     }
