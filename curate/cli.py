@@ -31,7 +31,8 @@ app = typer.Typer(
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A dataset directory.")]
 To = Annotated[Path, typer.Option("--to", help="Where the result goes.")]
 Sets = Annotated[
-    list[str] | None, typer.Option("--set", metavar="a.b=1", help="Override a field; may be repeated.")
+    list[str] | None,
+    typer.Option("--set", metavar="a.b=1", help="Override a field; may be repeated."),
 ]
 ClusterFile = Annotated[Path | None, typer.Option("--cluster", help="YAML: where and how many.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Workers on this machine.")]
@@ -89,7 +90,9 @@ def init(
 @app.command()
 def plan(
     recipe: Annotated[Path, typer.Argument(help="A recipe file, or the name of a shipped one.")],
-    rows: Annotated[int | None, typer.Option("--rows", min=1, help="Forecast for this many rows.")] = None,
+    rows: Annotated[
+        int | None, typer.Option("--rows", min=1, help="Forecast for this many rows.")
+    ] = None,
     sets: Sets = None,
 ) -> None:
     """Type-check a recipe and print stages, resources and a storage forecast; touches no data."""
@@ -100,9 +103,13 @@ def plan(
 
 @app.command()
 def run(
-    recipe: Annotated[Path, typer.Argument(help="A recipe file, a shipped one, or an output directory.")],
+    recipe: Annotated[
+        Path, typer.Argument(help="A recipe file, a shipped one, or an output directory.")
+    ],
     to: To,
-    limit: Annotated[int | None, typer.Option("--limit", min=1, help="First N candidates only.")] = None,
+    limit: Annotated[
+        int | None, typer.Option("--limit", min=1, help="First N candidates only.")
+    ] = None,
     inline: Inline = False,
     workers: Workers = None,
     cluster: ClusterFile = None,
@@ -154,7 +161,9 @@ def explain(
 @app.command()
 def report(
     out: Out,
-    to: Annotated[Path | None, typer.Option("--to", help="File to write; default OUT/report.html.")] = None,
+    to: Annotated[
+        Path | None, typer.Option("--to", help="File to write; default OUT/report.html.")
+    ] = None,
 ) -> None:
     """Write the HTML report again: one file, no outside resources."""
     from curate import commands
@@ -182,11 +191,21 @@ def precompute(
 
     console = _console()
     recipe = commands.precompute_recipe(
-        folder, size=size, clip=clip, t5=t5, vae=vae, declare=commands.declaration(declare, by, statement)
+        folder,
+        size=size,
+        clip=clip,
+        t5=t5,
+        vae=vae,
+        declare=commands.declaration(declare, by, statement),
     )
     with _resumable():
         outcome = commands.build(
-            recipe, to, cluster=_cluster(cluster, workers), inline=inline, limit=None, console=console
+            recipe,
+            to,
+            cluster=_cluster(cluster, workers),
+            inline=inline,
+            limit=None,
+            console=console,
         )
     commands.print_counts(outcome.manifest, console)
 
@@ -207,7 +226,9 @@ def train(
 
 @app.command()
 def sample(
-    checkpoint: Annotated[Path, typer.Argument(metavar="CKPT", help="A checkpoint of `curate train`.")],
+    checkpoint: Annotated[
+        Path, typer.Argument(metavar="CKPT", help="A checkpoint of `curate train`.")
+    ],
     prompts: Annotated[list[str], typer.Argument(help="One picture a prompt.")],
     to: To = Path("samples.png"),
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
@@ -244,7 +265,9 @@ def demo(
     to: To,
     workers: Workers = None,
     inline: Inline = False,
-    long: Annotated[bool, typer.Option("--long", help="Train until shapes and colours are right.")] = False,
+    long: Annotated[
+        bool, typer.Option("--long", help="Train until shapes and colours are right.")
+    ] = False,
     pictures: Annotated[int, typer.Option("--pictures", min=200)] = 2400,
     seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
 ) -> None:

@@ -7,6 +7,7 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
 from rich.console import Console
 from rich.table import Table
 
@@ -14,11 +15,13 @@ from curate.cluster import Cluster
 from curate.engine import Outcome, finished, run, run_inline, tasks_of
 from curate.errors import MissingInput, RecipeError
 from curate.plan import LAYER, load_plan, plan_commits
-from curate.progress import ConsoleWatch
+from curate.progress import ConsoleWatch, TrainLine
 from curate.recipe import Recipe, load_recipe, recipe_from
 from curate.store.commit import load_commits
 from curate.store.files import LocalFiles
 from curate.store.manifest import Counts, Manifest
+from curate.yaml_lines import explain as explain_mistakes
+from curate.yaml_lines import override
 
 REASONS_SHOWN = 40
 
@@ -28,7 +31,9 @@ def read_recipe(name: str | Path, sets: list[str] | None) -> Recipe:
     path = Path(name)
     if (path / "plan" / "PLAN.json").is_file():
         if sets:
-            raise RecipeError("--set goes with a recipe file; an output directory keeps its recipe as it is")
+            raise RecipeError(
+                "--set goes with a recipe file; an output directory keeps its recipe as it is"
+            )
         return recipe_of(path)
     return load_recipe(find_recipe(path), overrides=sets)
 
@@ -106,7 +111,9 @@ def recipe_of(out: Path) -> Recipe:
 def print_plan(recipe: Recipe, *, rows: int | None, console: Console) -> None:
     """Stages, resources and a storage forecast, without touching data."""
     lines = recipe.check_columns()
-    console.print(f"[bold]{recipe.name}[/]: {len(recipe.passes)} passes, columns check", highlight=False)
+    console.print(
+        f"[bold]{recipe.name}[/]: {len(recipe.passes)} passes, columns check", highlight=False
+    )
     for line in lines:
         console.print(f"  {line}", highlight=False, soft_wrap=True)
     console.print("resources a worker:", highlight=False)
@@ -114,7 +121,9 @@ def print_plan(recipe: Recipe, *, rows: int | None, console: Console) -> None:
         cpus = max(stage.needs.cpus for stage in step.stages)
         gpus = max(stage.needs.gpus for stage in step.stages)
         console.print(f"  {step.layer:<18}{cpus:g} CPU, {gpus:g} GPU", highlight=False)
-    console.print(f"fingerprint {recipe.fingerprint()[:16]}, {recipe.shard_rows:,} rows a shard at most")
+    console.print(
+        f"fingerprint {recipe.fingerprint()[:16]}, {recipe.shard_rows:,} rows a shard at most"
+    )
     from curate.forecast import storage
 
     console.print(f"storage for {rows or 1_000_000:,} rows that pass every filter:")
@@ -143,7 +152,9 @@ def print_status(out: Path, console: Console) -> None:
         layers[step.layer] = {task.part: known[task.shard_id] for task in done}
         open_end = len(done) < len(tasks)
         if step.verdict_layer and not open_end:
-            own = {commit.part: commit for commit in load_commits(files, step.verdict_layer).values()}
+            own = {
+                commit.part: commit for commit in load_commits(files, step.verdict_layer).values()
+            }
             layers[step.verdict_layer] = own
             open_end = set(own) != set(plan.parts)
     manifest = finished(files)
@@ -173,7 +184,9 @@ def print_counts(manifest: Manifest, console: Console) -> None:
     console.print(table)
     if not manifest.license_audited:
         console.print("[bold]licence: not audited[/]")
-    console.print(f"dataset_digest {manifest.dataset_digest}\nbytes_digest   {manifest.bytes_digest}")
+    console.print(
+        f"dataset_digest {manifest.dataset_digest}\nbytes_digest   {manifest.bytes_digest}"
+    )
 
 
 def print_funnel(funnel: Iterable[dict[str, Any]], console: Console) -> None:
@@ -220,13 +233,21 @@ def precompute_recipe(
     return recipe_from(value, origin=f"precompute {folder}")
 
 
-def declaration(license_id: str | None, by: str | None, statement: str | None) -> dict[str, str] | None:
+def declaration(
+    license_id: str | None, by: str | None, statement: str | None
+) -> dict[str, str] | None:
     """A rights holder's own declaration, complete or not at all."""
     given = {"license": license_id, "by": by, "statement": statement}
     present = {name: value for name, value in given.items() if value}
     if present and len(present) < len(given):
-        missing = ", ".join(f"--{n}" for n in ("declare", "by", "statement") if not given[n.replace("declare", "license")])
-        raise RecipeError(f"a declaration has a licence, a name and a statement: {missing} is missing")
+        missing = ", ".join(
+            f"--{n}"
+            for n in ("declare", "by", "statement")
+            if not given[n.replace("declare", "license")]
+        )
+        raise RecipeError(
+            f"a declaration has a licence, a name and a statement: {missing} is missing"
+        )
     return present or None
 
 
@@ -256,7 +277,9 @@ def report(out: Path, to: Path | None) -> Path:
     return write_report(out, to)
 
 
-def train(out: Path, to: Path, *, recipe: Path | None, sets: list[str] | None, console: Console) -> None:
+def train(
+    out: Path, to: Path, *, recipe: Path | None, sets: list[str] | None, console: Console
+) -> None:
     """Train from a dataset's cached latents, with the settings of a recipe or of the dataset's own."""
     from curate.train.loop import train as run_training
     from curate.train.settings import TrainSettings
@@ -265,12 +288,20 @@ def train(out: Path, to: Path, *, recipe: Path | None, sets: list[str] | None, c
     value = (own or TrainSettings(steps=1000)).model_dump(mode="json")
     for setting in sets or []:
         override(value, setting)
-    settings = settings_from(value)
+    try:
+        settings = TrainSettings.model_validate(value)
+    except ValidationError as error:
+        told = explain_mistakes(error, origin="--set", lines={}, model=TrainSettings)
+        raise RecipeError(told) from error
     result = run_training(out, settings, to, on_step=TrainLine(console))
-    console.print(f"{result.steps:,} steps, {result.seconds:.0f} s, {result.samples_per_second:.0f} samples/s → {to}")
+    console.print(
+        f"{result.steps:,} steps, {result.seconds:.0f} s, {result.samples_per_second:.0f} samples/s → {to}"
+    )
 
 
-def sample(checkpoint: Path, prompts: list[str], to: Path, *, seed: int, steps: int, guidance: float) -> Path:
+def sample(
+    checkpoint: Path, prompts: list[str], to: Path, *, seed: int, steps: int, guidance: float
+) -> Path:
     """Draw one picture a prompt into a grid."""
     from curate.train.sample import grid
     from curate.train.sample import sample as draw

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from curate.recipe import Recipe
+from curate.stages.buckets import Buckets
+from curate.stages.inspect import Inspect
 
 ROW_BYTES = 900  # candidate, licence and picture facts, compressed
 PICTURE_BITS_PER_PIXEL = 2.4  # JPEG quality 95, 4:4:4, photographs
@@ -13,13 +15,15 @@ DEFAULT_PIXELS = 1_000_000
 
 def storage(recipe: Recipe, *, rows: int) -> list[tuple[str, float]]:
     """(layer, bytes) for `rows` kept rows with one caption of 15 tokens and 1 Mpx pictures."""
-    sizes = [stage.sizes for step in recipe.passes for stage in step.stages if stage.kind == "buckets"]
+    sizes = [
+        stage.sizes for step in recipe.passes for stage in step.stages if stage.kind == "buckets"
+    ]
     area = max((w * h for bucket in sizes for w, h in bucket), default=DEFAULT_PIXELS)
     total: list[tuple[str, float]] = []
     for step in recipe.passes:
         each = 40.0
         for stage in step.stages:
-            if stage.kind == "inspect":
+            if isinstance(stage, Inspect):
                 pixels = min(DEFAULT_PIXELS, (stage.max_side or 10**9) ** 2)
                 each += ROW_BYTES + THUMBNAIL_BYTES + pixels * PICTURE_BITS_PER_PIXEL / 8
             elif stage.kind in ("clip_score", "t5", "vae"):

@@ -27,6 +27,8 @@ def run(text: str | None, *, source: str, batch: str | None, kinds: bool) -> Non
     elif text is None:
         raise RecipeError("give a text, or --batch FILE; --kinds lists the kinds of source")
     elif source not in licenses.SOURCE_KINDS:
-        raise RecipeError(f"no source kind {source!r}; there are {', '.join(licenses.SOURCE_KINDS)}")
+        raise RecipeError(
+            f"no source kind {source!r}; there are {', '.join(licenses.SOURCE_KINDS)}"
+        )
     else:
         print(licenses.license_token(text, source))

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from curate.store.commit import Commit
+
+if TYPE_CHECKING:
+    from curate.train.metrics import StepReport
 
 NAME_WIDTH = 18
 
@@ -58,3 +63,25 @@ class ConsoleWatch:
 
     def _line(self, name: str, text: str) -> None:
         self.console.print(f"  {name:<{NAME_WIDTH}}{text}", highlight=False, soft_wrap=True)
+
+
+class TrainLine:
+    """One line for a training run: rewritten on a terminal, every tenth of the run elsewhere."""
+
+    def __init__(self, console: Console) -> None:
+        self.console = console
+        self._tenth = -1
+
+    def __call__(self, report: StepReport) -> None:
+        text = (
+            f"  {'training':<{NAME_WIDTH}}step {report.step:,}  loss {report.loss:.4f}  "
+            f"{report.samples_per_second:,.0f} samples/s  {report.waiting:.0%} waiting  "
+            f"{report.eta_seconds:,.0f} s left"
+        )
+        tenth = int(report.done * 10)
+        if self.console.is_terminal:
+            end = "\n" if report.done >= 1 else "\r"
+            self.console.print(text, highlight=False, end=end, soft_wrap=True)
+        elif tenth != self._tenth:
+            self.console.print(text, highlight=False, soft_wrap=True)
+        self._tenth = tenth

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
+from pydantic import BaseModel
 
 from curate import columns as c
 from curate.recipe import Recipe
@@ -21,7 +22,7 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 
 def schemas() -> dict[str, dict[str, Any]]:
     """File name → schema."""
-    models = {"recipe": Recipe, "record": Record, "manifest": Manifest}
+    models: dict[str, type[BaseModel]] = {"recipe": Recipe, "record": Record, "manifest": Manifest}
     found = {f"{name}.schema.json": model.model_json_schema() for name, model in models.items()}
     found["sample.schema.json"] = sample_schema()
     return {name: {"$schema": DIALECT, **schema} for name, schema in found.items()}
