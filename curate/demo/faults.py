@@ -142,7 +142,7 @@ def exif_rotated(upright: Image.Image, orientation: int) -> bytes:
     exif = Image.Exif()
     exif[0x0112] = orientation
     stored = upright.transpose(_BEFORE_ORIENTATION[orientation])
-    return encoded(stored, "JPEG", quality=95, exif=exif)
+    return encoded(stored, "JPEG", quality=95, subsampling=0, exif=exif)
 
 
 def cmyk(image: Image.Image) -> bytes:
@@ -183,7 +183,7 @@ def with_alpha(image: Image.Image) -> tuple[bytes, Image.Image]:
 
 # --- near duplicates ------------------------------------------------------------------------------
 NEAR_KINDS: Final = ("reencoded", "smaller", "larger", "cropped")
-MOST_CROPPED: Final = 0.035  # of each side
+MOST_CROPPED: Final = 0.035  # of width and of height, shared by the two sides
 
 
 def near_copy(image: Image.Image, kind: str, rng: np.random.Generator) -> Image.Image:
@@ -191,7 +191,7 @@ def near_copy(image: Image.Image, kind: str, rng: np.random.Generator) -> Image.
     if kind == "reencoded":
         return image
     if kind == "cropped":
-        cut = [max(1, int(MOST_CROPPED * side)) for side in image.size]
+        cut = [max(2, int(MOST_CROPPED * side)) for side in image.size]
         left, top = (int(rng.integers(total + 1)) for total in cut)
         right, bottom = image.width - (cut[0] - left), image.height - (cut[1] - top)
         return image.crop((left, top, right, bottom))

@@ -156,7 +156,7 @@ VAGUE: Final[Sequence[Wording]] = (
     Wording(AMBIGUOUS, name="CC BY-SA 4.0 DE"),  # 4.0 has no ports
     Wording(AMBIGUOUS, name="CC BY 2.1"),  # 2.1 has ports only
     Wording(AMBIGUOUS, url=f"{_CC}licenses/by/"),
-    Wording(AMBIGUOUS, url=f"{_CC}licenses/"),
+    Wording(AMBIGUOUS, url="http://creativecommons.org/licenses/by-sa/"),
 )
 CONTRADICTORY: Final[Sequence[Wording]] = (
     Wording(AMBIGUOUS, f"{_CC}licenses/by/4.0/", "CC BY-NC 4.0"),
