@@ -12,6 +12,7 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
+
 from curate import columns as c
 from curate.demo.scenes import caption, draw, random_scene
 from curate.images.encode import encode, thumbnail
@@ -153,6 +154,7 @@ def _mark(rows: list[Row], rng: np.random.Generator) -> None:
         row.verdict, row.stage, row.related = "rejected", "duplicates", survivor.key
         row.reason, row.value = ("duplicate:near", 3.0) if near else ("duplicate:exact", 0.0)
         row.jpeg = survivor.jpeg if not near else encode(survivor.pixels, quality=45)
+        row.pixels = survivor.pixels
         row.candidate["captions"] = survivor.candidate["captions"]
     for row in (next(free) for _ in range(26)):
         row.score = float(np.float32(rng.uniform(0.02, 0.2)))
@@ -322,7 +324,8 @@ def _record(rows: list[Row], *, audited: bool) -> dict[str, Any]:
             "passes": [
                 {"layer": "images", "stages": [license_stage] if audited else [], "barrier": None},
                 {"layer": "features/clip", "stages": [{"kind": "clip_score", "model": "builtin:tiny"}],
-                 "barrier": {"kind": "threshold", "minimum": THRESHOLD}},
+                 "barrier": {"kind": "threshold", "column": "clip_score", "at_least": THRESHOLD,
+                             "quantile": None, "reason": "clip_score"}},
             ],
         },
         "funnel": steps, "seconds": {"plan": 0.4, "images": 31.2, "features/clip": 12.75},

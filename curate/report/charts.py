@@ -16,8 +16,8 @@ from curate.report.format import thousands
 from curate.report.scores import Scores
 from curate.report.training import Training
 
-WIDE, NARROW = 760, 340
-HEIGHT = 260
+WIDE, NARROW = 1056, 350
+HEIGHT = 290
 _LEFT, _RIGHT, _TOP, _BOTTOM = 56, 12, 26, 46
 
 

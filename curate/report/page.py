@@ -38,6 +38,8 @@ class FaultScore(Protocol):
     def precision(self) -> float | None: ...
     @property
     def recall(self) -> float | None: ...
+    @property
+    def note(self) -> str: ...
 
 
 @dataclass(frozen=True)
@@ -75,7 +77,11 @@ def render(facts: Facts) -> str:
 
 def _context(facts: Facts) -> dict[str, Any]:
     verdicts, sheets, clip, training = facts.verdicts, facts.sheets, facts.clip, facts.training
-    bare = [sheet.counted for sheet in sheets.others if not sheet.pictures]
+    bare = [
+        (sheet.counted.reason, sheet.counted.verdict, sheet.counted.rows, sheet.counted.meaning)
+        for sheet in sheets.others
+        if not sheet.pictures
+    ]
     origin = facts.provenance
     return {
         "manifest": facts.manifest, "audited": facts.manifest.license_audited,
@@ -89,6 +95,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "facts": origin.facts, "models": origin.models, "layers": origin.layers,
         "versions": origin.versions, "recipe_text": origin.recipe_text,
         "exceptions": origin.exceptions, "declaration": origin.declaration, "cell": _cell,
+        "top_reasons": _in_words([kind for kind, *_ in verdicts.kinds[:3]]),
     }  # fmt: skip
 
 
@@ -107,6 +114,11 @@ def _contents(facts: Facts) -> list[tuple[str, str]]:
         ("provenance", "Provenance", True),
     ]
     return [(anchor, title) for anchor, title, there in sections if there]
+
+
+def _in_words(names: list[str]) -> str:
+    """`a, b and c`."""
+    return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
 
 
 def _cell(rows: int | None) -> Markup:

@@ -21,7 +21,8 @@ from curate.store.dataset import Dataset
 GRID = 1000  # steps per unit of cosine similarity
 OTHER_THRESHOLDS = 10
 BINS = 56
-_STEPS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # thousandths
+_WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # of a bin, thousandths
+_STEPS = (1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 200)  # between thresholds
 _EDGES = np.arange(-GRID, GRID + 1) / GRID
 
 Counts = npt.NDArray[np.int64]
@@ -84,34 +85,29 @@ def threshold_used(dataset: Dataset, layer: str) -> float | None:
     A number in the recipe is taken as it is; for a quantile it is the lowest score that passed.
     """
     barriers = [step.get("barrier") or {} for step in dataset.record["recipe"]["passes"]]
-    barrier = next((b for b in barriers if b.get("kind") == "threshold"), None)
-    if barrier is None:
+    mine = [b for b in barriers if b.get("column") == c.CLIP_SCORE.name]
+    if not mine:
         return None
-    if isinstance(barrier.get("minimum"), int | float):
-        return float(barrier["minimum"])
-    highest = max(_rejected(dataset), default=-np.inf)
+    if mine[0].get("at_least") is not None:
+        return float(mine[0]["at_least"])
+    highest = max(_rejected(dataset, str(mine[0]["reason"])), default=-np.inf)
     passed = (values[values > highest] for values in _values(dataset, layer))
     return min((float(values.min()) for values in passed if len(values)), default=None)
 
 
-def _rejected(dataset: Dataset) -> Iterator[float]:
-    """The highest rejected score of each ledger shard."""
-    reason, value = c.REASON.name, c.MEASURED_VALUE.name
-    for _, table in ledger(dataset, [reason, value]):
-        mine = pc.starts_with(pc.fill_null(table[reason], ""), c.CLIP_SCORE.name)
-        values = _finite(table[value].filter(mine))
+def _rejected(dataset: Dataset, reason: str) -> Iterator[float]:
+    """The highest score rejected for this reason, of each part that has one."""
+    for _, table in ledger(dataset, [c.REASON.name, c.MEASURED_VALUE.name]):
+        mine = pc.fill_null(pc.equal(table[c.REASON.name], reason), False)
+        values = _finite(table[c.MEASURED_VALUE.name].filter(mine))
         if len(values):
             yield float(values.max())
 
 
 def _values(dataset: Dataset, layer: str) -> Iterator[Values]:
-    """Finite scores of one layer: of the rows in its data, and of those it marked itself."""
-    name, value = c.CLIP_SCORE.name, c.MEASURED_VALUE.name
-    for table in dataset.tables(layer, [name]):
-        yield _finite(table[name])
-    for table in dataset.tables(layer, [c.REASON.name, value], role="marks"):
-        mine = pc.starts_with(pc.fill_null(table[c.REASON.name], ""), name)
-        yield _finite(table[value].filter(mine))
+    """Finite scores of all rows that were scored, shard by shard."""
+    for table in dataset.tables(layer, [c.CLIP_SCORE.name]):
+        yield _finite(table[c.CLIP_SCORE.name])
 
 
 def _finite(column: pa.ChunkedArray) -> Values:
@@ -133,7 +129,7 @@ def _bins(grid: Counts) -> tuple[tuple[float, ...], tuple[int, ...]]:
     """The occupied part of the grid in at most BINS bins of a round width."""
     filled = np.flatnonzero(grid)
     low, high = int(filled[0]), int(filled[-1]) + 1
-    step = next((s for s in _STEPS if (high - low) / s <= BINS - 1), _STEPS[-1])
+    step = next((s for s in _WIDTHS if (high - low) / s <= BINS - 1), _WIDTHS[-1])
     # edges are multiples of the step from zero, so that round numbers fall on edges
     first = (low - GRID) // step * step + GRID
     starts = np.arange(first, high, step)

@@ -1,7 +1,7 @@
-"""What a training run left behind: its loss curve and its sample grid.
+"""What a training run left behind: its loss curve, its sample grid, its checkpoint's card.
 
-The curve is read line by line and averaged into a few hundred points, so that its length in the
-page does not depend on the length of the run.
+The curve is averaged into a few hundred points, so that its length in the page does not depend on
+the length of the run.
 """
 
 from __future__ import annotations
@@ -12,9 +12,9 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-from curate.errors import MissingInput
+from curate.errors import MissingInput, StoreError
+from curate.train.checkpoint import Card, read_card
 
 METRICS = "metrics.jsonl"
 SAMPLES = "samples.png"
@@ -24,7 +24,7 @@ SAMPLES_PIXELS = 1600
 
 @dataclass(frozen=True)
 class LossPoint:
-    """Mean loss of a run of neighbouring steps."""
+    """Mean loss of a run of neighbouring lines of the metrics."""
 
     step: float
     loss: float
@@ -32,9 +32,8 @@ class LossPoint:
 
 @dataclass(frozen=True)
 class Training:
-    """Loss over steps, the sample grid, and what the checkpoint says of itself."""
+    """Loss over steps, the sample grid as PNG, and the card of the checkpoint if there is one."""
 
-    directory: str
     points: tuple[LossPoint, ...]
     first_step: int
     last_step: int
@@ -42,22 +41,21 @@ class Training:
     last_loss: float
     seconds: float | None
     samples: bytes | None
-    samples_size: tuple[int, int] | None
-    facts: dict[str, Any]
+    samples_size: tuple[int, int]
+    card: Card | None
 
 
 def read_training(directory: str | Path) -> Training:
-    """Read a checkpoint directory; raises MissingInput if it has no metrics."""
+    """Read a training directory.
+
+    Raises MissingInput if it has no metrics, StoreError if they or the card are damaged.
+    """
     root = Path(directory)
-    metrics = root / METRICS
-    if not metrics.is_file():
-        raise MissingInput(f"{metrics} does not exist: not the directory of a training run")
-    rows = [(step, loss, seconds) for step, loss, seconds in _losses(metrics)]
+    rows = list(_losses(root / METRICS))
     if not rows:
-        raise MissingInput(f"{metrics} holds no line with a step and a loss")
+        raise MissingInput(f"{root / METRICS} holds no line with a step and a loss")
     samples, size = _samples(root / SAMPLES)
     return Training(
-        directory=root.name,
         points=_averaged([(step, loss) for step, loss, _ in rows]),
         first_step=rows[0][0],
         last_step=rows[-1][0],
@@ -66,19 +64,31 @@ def read_training(directory: str | Path) -> Training:
         seconds=rows[-1][2],
         samples=samples,
         samples_size=size,
-        facts={},
+        card=_card(root),
     )
 
 
 def _losses(path: Path) -> Iterator[tuple[int, float, float | None]]:
     """Step, loss and seconds since the start, of each line that has a finite loss."""
+    if not path.is_file():
+        raise MissingInput(f"{path} does not exist: not the directory of a training run")
     with path.open(encoding="utf-8") as lines:
-        for line in lines:
-            row = json.loads(line) if line.strip() else {}
-            loss = row.get("loss")
-            if "step" in row and isinstance(loss, int | float) and math.isfinite(loss):
-                seconds = row.get("seconds")
-                yield int(row["step"]), float(loss), None if seconds is None else float(seconds)
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                step, loss, seconds = int(row["step"]), float(row["loss"]), row.get("seconds")
+            except (ValueError, KeyError, TypeError) as error:
+                raise StoreError(f"{path}, line {number}: {error}") from error
+            if math.isfinite(loss):
+                yield step, loss, None if seconds is None else float(seconds)
+
+
+def _card(root: Path) -> Card | None:
+    """The card of the run's checkpoint; a run that was just begun has none."""
+    try:
+        return read_card(root)
+    except MissingInput:
+        return None
 
 
 def _averaged(pairs: list[tuple[int, float]]) -> tuple[LossPoint, ...]:
@@ -91,10 +101,10 @@ def _averaged(pairs: list[tuple[int, float]]) -> tuple[LossPoint, ...]:
     )
 
 
-def _samples(path: Path) -> tuple[bytes | None, tuple[int, int] | None]:
+def _samples(path: Path) -> tuple[bytes | None, tuple[int, int]]:
     """The sample grid as PNG bytes, made smaller if it is very large."""
     if not path.is_file():
-        return None, None
+        return None, (0, 0)
     from PIL import Image
 
     with Image.open(path) as image:

@@ -136,10 +136,10 @@ def count(dataset: Dataset) -> Verdicts:
 def _matrix(cells: Counter[tuple[Any, ...]]) -> tuple[LicenseRow, ...]:
     lines: dict[tuple[str | None, str | None], LicenseRow] = {}
     for (verdict, _, license_id, group, level), rows in cells.items():
-        place = (license_id, group)
+        place = (license_id, group if license_id else None)
         line = lines.setdefault(
             place,
-            LicenseRow(license_id, group, dict.fromkeys(VERDICTS, 0), dict.fromkeys(LEVELS, 0)),
+            LicenseRow(*place, dict.fromkeys(VERDICTS, 0), dict.fromkeys(LEVELS, 0)),
         )
         line.verdicts[verdict] = line.verdicts.get(verdict, 0) + rows
         if verdict == "kept":
