@@ -1,0 +1,106 @@
+"""T5 text encoders through transformers: what a caption says, one vector a token.
+
+Preprocessing equals that of PixArtAlphaPipeline (lower case, stripped, cut at 120 tokens), since
+stored embeddings must be those that sampling computes. Captions are encoded in batches of equal
+length: nothing is padded, so a caption's embedding does not depend on its neighbours' lengths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from curate.errors import ModelError
+from curate.models import digest, read_config, resolve, tokenizer_dir
+from curate.models.device import dtype_of, pick
+
+if TYPE_CHECKING:
+    import torch
+
+MAX_TOKENS: Final = 120
+
+
+class T5:
+    """A loaded T5 encoder; `dim` is the width of a token's vector, `digest` hashes its files."""
+
+    def __init__(self, model: Any, tokenizer: Any, path: Path, device: torch.device) -> None:
+        self._model, self._tokenizer, self._device = model, tokenizer, device
+        self.digest = digest(path)
+        self.dim = dim_of(path)
+
+    @classmethod
+    def load(cls, ref: str, *, device: str = "cpu") -> T5:
+        """Load `builtin:NAME`, a directory or a hub reference; see `curate.models.resolve`.
+
+        Raises ModelError if weights are missing or the tokenizer does not load.
+        """
+        from transformers import AutoTokenizer, T5EncoderModel
+
+        path, target = resolve(ref, "t5"), pick(device)
+        kind = read_config(path, "config.json").get("model_type")
+        if kind not in ("t5", "mt5"):
+            raise ModelError(f"model {ref!r}: {path}/config.json is of a {kind!r} model, expected t5")
+        try:
+            model, report = T5EncoderModel.from_pretrained(
+                path, dtype=dtype_of(target), local_files_only=True, use_safetensors=True,
+                output_loading_info=True,
+            )  # fmt: skip
+            tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir(path), local_files_only=True)
+        except (OSError, RuntimeError, ValueError, KeyError) as error:
+            raise ModelError(f"model {ref!r}: transformers cannot load {path}: {error}") from error
+        refuse_random(report, ref, path)
+        return cls(model.to(target).eval().requires_grad_(False), tokenizer, path, target)
+
+    def tokens(self, texts: Sequence[str]) -> list[list[int]]:
+        """Token ids of each caption at its true length, the closing </s> included."""
+        cleaned = [text.lower().strip() for text in texts]
+        if not cleaned:
+            return []
+        ids: list[list[int]] = self._tokenizer(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        return ids
+
+    def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> list[NDArray[np.float32]]:
+        """Captions to float32 arrays [tokens, dim], each at its true length, in the given order."""
+        import torch
+
+        ids = self.tokens(texts)
+        encoded: list[NDArray[np.float32]] = [np.empty((0, self.dim), np.float32)] * len(ids)
+        with torch.inference_mode():
+            for rows in _plan([len(row) for row in ids], batch_size):
+                batch = torch.tensor([ids[row] for row in rows], device=self._device)
+                states = self._model(input_ids=batch).last_hidden_state.float().cpu().numpy()
+                for row, state in zip(rows, states, strict=True):
+                    encoded[row] = state.copy()
+        return encoded
+
+
+def dim_of(path: Path) -> int:
+    """The vector width that a model directory's config states; no weights are read."""
+    config = read_config(path, "config.json")
+    if "d_model" not in config:
+        raise ModelError(f"{path}/config.json lacks d_model, so it is not a T5 encoder's")
+    return int(config["d_model"])
+
+
+def refuse_random(report: dict[str, Any], ref: str, path: Path) -> None:
+    """Raise ModelError if a loader had to make up weights that the checkpoint does not hold."""
+    wrong = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report.get(name, ()))
+    if wrong:
+        some = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
+        raise ModelError(f"model {ref!r}: the weights in {path} lack or mis-size {len(wrong)} tensors: {some}")
+
+
+def _plan(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
+    """Rows of each batch: equal lengths together, shortest first, in row order within a length."""
+    order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
+    start = 0
+    while start < len(order):
+        end = start
+        while end < min(start + batch_size, len(order)) and lengths[order[end]] == lengths[order[start]]:
+            end += 1
+        yield order[start:end]
+        start = end
