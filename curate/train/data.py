@@ -103,6 +103,10 @@ class Reader:
                     yield self._batch(group[self._rank * self._share :][: self._share], after)
             waiting = {shape: [_owned(s) for s in group] for shape, group in waiting.items()}
 
+    def side(self) -> int:
+        """The usual side of a latent: what a model of this data is built for."""
+        return next(part for part in self.parts if part.kept_rows).side()
+
     def consumed(self, state: State) -> list[dict[str, Any]]:
         """Rows handed out up to a state: per shard, ranges [first, last] of row offsets in its file."""
         seen = self.order.seen(state.position, state.pending)

@@ -77,6 +77,15 @@ class Part:
         values = (heights.to_pylist(), widths.to_pylist(), _views(latents), _lists(texts))
         return [Row((h, w), latent, text) for h, w, latent, text in zip(*values, strict=True)]
 
+    def side(self) -> int:
+        """Side of a square with the area of this part's median latent, in latent cells."""
+        names = [c.LATENT_HEIGHT.name, c.LATENT_WIDTH.name]
+        layer = self._layers[-1]
+        rows = self._positions()[layer]
+        table = self._dataset.read(self._file(layer), names).take(pa.array(rows))
+        height, width = (np.asarray(table[name], np.float64) for name in names)
+        return round(float(np.median(np.sqrt(height * width))))
+
     def account(self, rows: Indices) -> dict[str, Any]:
         layer = self._layers[-1]
         shard = next(s for s in self._dataset.layer(layer).shards if s.part == self._name)

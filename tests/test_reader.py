@@ -1,0 +1,237 @@
+"""The reader: nothing lost, nothing twice, whatever the ranks; resume at any step; no damaged file."""
+
+from __future__ import annotations
+
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from train_dataset import TEXT_DIM, Models, write_dataset, write_models
+
+from curate.errors import MissingInput, RecipeError, StoreError
+from curate.store.dataset import Dataset
+from curate.train.data import Batch, Prefetch, Reader, State
+from curate.train.order import Order, mix, permutation, uniform
+
+ROWS = (40, 30, 23)
+START = State()
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Models:
+    return write_models(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture(scope="session")
+def dataset(models: Models, tmp_path_factory: pytest.TempPathFactory) -> Dataset:
+    return Dataset.open(write_dataset(tmp_path_factory.mktemp("reader") / "out", models, rows=ROWS))
+
+
+def numbers(batch: Batch) -> list[int]:
+    """The row numbers that the fixture wrote into the first cell of each latent."""
+    return [int(n) for n in batch.moments[:, 0, 0, 0]]
+
+
+def take(reader: Reader, count: int, state: State = START) -> list[Batch]:
+    return list(islice(reader.batches(state), count))
+
+
+# --- order ----------------------------------------------------------------------------------------
+@given(
+    sizes=st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any),
+    seed=st.integers(0, 2**63 - 1), window=st.integers(1, 70), epoch=st.integers(0, 3),
+)  # fmt: skip
+@settings(max_examples=60, deadline=None)
+def test_every_epoch_is_a_permutation(sizes: list[int], seed: int, window: int, epoch: int) -> None:
+    order = Order(tuple(sizes), seed, window)
+    seen: Counter[tuple[int, int]] = Counter()
+    position = epoch * order.rows
+    while position < (epoch + 1) * order.rows:
+        here = order.window_at(position)
+        rows = [(s.part, row) for s in here.spans for row in range(s.start, s.stop)]
+        assert len(rows) == len(here.shuffle) <= window
+        seen.update(rows[i] for i in here.shuffle)
+        position = here.stop
+    assert position == (epoch + 1) * order.rows
+    assert seen == Counter((p, row) for p, size in enumerate(sizes) for row in range(size))
+
+
+@given(positions=st.integers(0, 200), held=st.sets(st.integers(0, 199), max_size=5))
+@settings(max_examples=60, deadline=None)
+def test_rows_seen_are_those_handed_out(positions: int, held: set[int]) -> None:
+    order, held = Order((20, 0, 35, 5), 11, 16), {p for p in held if p < positions}
+    expected: list[set[int]] = [set() for _ in order.sizes]
+    for position in set(range(positions)) - held:
+        window = order.window_at(position)
+        rows = [(s.part, row) for s in window.spans for row in range(s.start, s.stop)]
+        part, row = rows[window.shuffle[position - window.first]]
+        expected[part].add(row)
+    assert [set(rows.tolist()) for rows in order.seen(positions, sorted(held))] == expected
+
+
+def test_the_order_is_the_same_on_every_machine() -> None:
+    assert mix(1, 2, 3) == 0xD0734750FDE362B3
+    assert permutation(7, 10).tolist() == [0, 8, 6, 9, 3, 4, 1, 7, 5, 2]
+    assert not np.array_equal(permutation(7, 1000), permutation(8, 1000))
+    draws = uniform(3, 4, np.arange(20_000))
+    assert draws.min() >= 0 and draws.max() < 1 and abs(draws.mean() - 0.5) < 0.01
+
+
+# --- rows -----------------------------------------------------------------------------------------
+@pytest.mark.parametrize("world", [1, 2, 3, 4])
+def test_all_ranks_together_see_every_kept_row_once_an_epoch(dataset: Dataset, world: int) -> None:
+    readers = [
+        Reader(dataset, batch_size=12, seed=5, window_rows=32, rank=r, world=world)
+        for r in range(world)
+    ]
+    ranks = [take(reader, 31) for reader in readers]  # 31 × 12 samples: four epochs of 93
+    stream = [n for step in zip(*ranks, strict=True) for batch in step for n in numbers(batch)]
+    for epoch in range(4):
+        assert sorted(stream[epoch * 93 : (epoch + 1) * 93]) == list(range(93))
+    alone = [
+        n
+        for b in take(Reader(dataset, batch_size=12, seed=5, window_rows=32), 31)
+        for n in numbers(b)
+    ]
+    assert stream == alone, "the order does not depend on the number of ranks"
+
+
+def test_epochs_and_seeds_differ(dataset: Dataset) -> None:
+    first, second = (
+        [n for b in take(Reader(dataset, batch_size=31, seed=seed), 6) for n in numbers(b)]
+        for seed in (0, 1)
+    )
+    assert first[:93] != first[93:] and first != second
+
+
+@pytest.mark.parametrize("stop", range(8))
+@pytest.mark.parametrize("shapes", [((8, 8),), ((8, 8), (4, 12), (12, 4))])
+def test_resume_goes_on_with_the_very_next_sample(
+    models: Models, tmp_path: Path, stop: int, shapes: tuple[tuple[int, int], ...]
+) -> None:
+    data = Dataset.open(write_dataset(tmp_path, models, rows=(17, 9, 24), shapes=shapes))
+    settings = {"batch_size": 7, "seed": 2, "window_rows": 16, "caption_dropout": 0.3}
+    empty = np.ones((1, TEXT_DIM), np.uint16)
+    whole = take(Reader(data, unconditional=empty, **settings), 16)
+    state = whole[stop].state
+    again = take(Reader(data, unconditional=empty, **settings), 15 - stop, state)
+    for before, after in zip(whole[stop + 1 :], again, strict=True):
+        assert before.state == after.state
+        assert np.array_equal(before.positions, after.positions)
+        assert np.array_equal(before.moments, after.moments)
+        assert np.array_equal(before.text, after.text)
+
+
+def test_batches_are_of_one_shape_and_no_row_is_lost_or_repeated(
+    models: Models, tmp_path: Path
+) -> None:
+    data = Dataset.open(
+        write_dataset(tmp_path, models, rows=(31, 40), shapes=((8, 8), (4, 12), (8, 8)))
+    )
+    reader = Reader(data, batch_size=8, seed=1, window_rows=20)
+    batches = take(reader, 40)
+    shapes = {b.moments.shape[1:] for b in batches}
+    assert shapes == {(8, 8, 8), (8, 4, 12)}
+    positions = [p for b in batches for p in b.positions.tolist()]
+    state = batches[-1].state
+    assert sorted([*positions, *state.pending]) == list(range(state.position))
+    handed = sum(record["rows"] for record in reader.consumed(State(70, (3, 9))))
+    assert handed == 68
+
+
+def test_text_belongs_to_its_latent_and_captions_alternate(dataset: Dataset) -> None:
+    picked: dict[int, set[bytes]] = {}
+    for batch in take(Reader(dataset, batch_size=31, seed=0), 30):
+        assert batch.text.shape == (batch.lengths.sum(), TEXT_DIM)
+        starts = np.cumsum([0, *batch.lengths[:-1]])
+        for number, start, length in zip(numbers(batch), starts, batch.lengths, strict=True):
+            caption = batch.text[start : start + length]
+            first = (caption[0, 0].astype(np.uint32) << 16).view(np.float32)
+            assert first == number
+            picked.setdefault(number, set()).add(caption.tobytes())
+    counts = Counter(len(captions) for captions in picked.values())
+    assert set(counts) == {1, 2, 3}, "rows have one to three captions and each gets its turn"
+
+
+def test_captions_are_dropped_for_guidance(dataset: Dataset) -> None:
+    empty = np.full((2, TEXT_DIM), 7, np.uint16)
+    reader = Reader(dataset, batch_size=93, caption_dropout=0.25, unconditional=empty)
+    dropped = sum(int((batch.text == 7).all(axis=1).sum()) / 2 for batch in take(reader, 20))
+    assert 0.21 < dropped / (93 * 20) < 0.29
+    with pytest.raises(RecipeError, match="empty caption"):
+        Reader(dataset, batch_size=8, caption_dropout=0.1)
+
+
+def test_features_in_two_layers_are_joined_by_key(models: Models, tmp_path: Path) -> None:
+    together = Dataset.open(write_dataset(tmp_path / "a", models))
+    apart = Dataset.open(write_dataset(tmp_path / "b", models, one_layer=False))
+    assert Reader(apart, batch_size=8).features.layers == ("features/text", "features/latents")
+    for one, two in zip(
+        *(take(Reader(d, batch_size=8), 14) for d in (together, apart)), strict=True
+    ):
+        assert np.array_equal(one.moments, two.moments) and np.array_equal(one.text, two.text)
+
+
+def test_consumed_names_shards_and_offsets_of_kept_rows(dataset: Dataset) -> None:
+    reader = Reader(dataset, batch_size=10, seed=3, window_rows=25)
+    batches = take(reader, 4)
+    rows = set()
+    shards = {s.shard_id: s for s in dataset.layer("features/latents").shards}
+    for record in reader.consumed(batches[-1].state):
+        latents = dataset.read(shards[record["shard_id"]].files[0], ["latent"])[
+            "latent"
+        ].to_pylist()
+        for first, last in record["ranges"]:
+            rows |= {int(np.frombuffer(latents[i], np.float16)[0]) for i in range(first, last + 1)}
+    assert rows == {n for batch in batches for n in numbers(batch)}
+    assert sum(r["rows"] for r in reader.consumed(State(1000))) == 93
+
+
+def test_prefetch_gives_the_same_batches_and_raises_here(dataset: Dataset) -> None:
+    plain = take(Reader(dataset, batch_size=16), 9)
+    with Prefetch(Reader(dataset, batch_size=16).batches(), depth=3) as ahead:
+        fetched = [ahead.next() for _ in range(9)]
+    assert [b.state for b in plain] == [b.state for b in fetched]
+
+    def broken() -> object:
+        yield plain[0]
+        raise StoreError("planted")
+
+    with Prefetch(broken(), depth=1) as ahead, pytest.raises(StoreError, match="planted"):  # type: ignore[arg-type]
+        ahead.next()
+        ahead.next()
+
+
+# --- refusals -------------------------------------------------------------------------------------
+@pytest.mark.parametrize("layer", ["features/latents", "ledger"])
+def test_a_flipped_byte_is_refused_by_name(models: Models, tmp_path: Path, layer: str) -> None:
+    root = write_dataset(tmp_path, models)
+    victim = next((root / layer / "data").iterdir())
+    body = bytearray(victim.read_bytes())
+    body[len(body) // 3] ^= 1
+    victim.write_bytes(body)
+    with pytest.raises(StoreError, match=victim.name):
+        take(Reader(Dataset.open(root), batch_size=8), 12)
+
+
+def test_a_missing_shard_is_refused_by_name(models: Models, tmp_path: Path) -> None:
+    root = write_dataset(tmp_path, models)
+    reader = Reader(Dataset.open(root), batch_size=8)
+    victim = next((root / "features/latents/data").iterdir())
+    victim.unlink()
+    with pytest.raises(StoreError, match=victim.name):
+        take(reader, 12)
+
+
+def test_nothing_to_train_on_is_said(models: Models, tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match="keeps no row"):
+        Reader(Dataset.open(write_dataset(tmp_path, models, rows=(0, 0))), batch_size=8)
+
+
+def test_ranks_share_a_batch_evenly(dataset: Dataset) -> None:
+    with pytest.raises(RecipeError, match="does not divide over 3 ranks"):
+        Reader(dataset, batch_size=8, world=3)
