@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import signal
 import sys
 import threading
@@ -32,6 +33,7 @@ _PHRASES: Final = {
 _LONGEST_HOLD_SECONDS: Final = 600.0
 _LONGEST_IDLE_SECONDS: Final = 120.0
 _START_SECONDS: Final = 10.0
+_PARENT_CHECK_SECONDS: Final = 1.0
 
 
 class Address(NamedTuple):
@@ -245,7 +247,10 @@ def serve(directory: str | Path, *, log: TextIO | None = None) -> Iterator[Addre
 
 
 def main(arguments: Sequence[str]) -> int:
-    """`python -m curate.demo.server DIR`: print the port, serve until SIGTERM or Ctrl-C."""
+    """`python -m curate.demo.server DIR`: print the port, serve until SIGTERM or Ctrl-C.
+
+    It also ends when the process that started it does.
+    """
     if len(arguments) != 1:
         print("usage: python -m curate.demo.server DIRECTORY", file=sys.stderr)
         return 2
@@ -262,7 +267,17 @@ async def _serve_until_signal(site: Site) -> None:
     stop = asyncio.Event()
     for number in (signal.SIGTERM, signal.SIGINT):
         asyncio.get_running_loop().add_signal_handler(number, stop.set)
+    watch = asyncio.create_task(_stop_with_parent(stop))
     await _run(site, 0, None, stop, _Started(printed=True))
+    watch.cancel()
+
+
+async def _stop_with_parent(stop: asyncio.Event) -> None:
+    """A parent that was killed cannot end its server: the server sees that it has another one."""
+    parent = os.getppid()
+    while os.getppid() == parent:
+        await asyncio.sleep(_PARENT_CHECK_SECONDS)
+    stop.set()
 
 
 if __name__ == "__main__":
