@@ -1,0 +1,91 @@
+"""Read each row's picture from a folder: the bytes and their sha256.
+
+The folder is a location and not part of what the data is, so it stays out of the fingerprint. A
+path may not leave it, by `..`, by being absolute or by a link.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import stat
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, ClassVar, Literal
+
+import pyarrow as pa
+from pydantic import Field
+
+from curate import columns as c
+from curate.errors import MissingInput
+from curate.stage import Stage, Transform, mark
+
+_Read = tuple[bytes | None, str | None]
+"""A body, or the reason why there is none."""
+
+
+class ReadFile(Stage, frozen=True, extra="forbid"):
+    """PATH, relative to `root` → BODY with its hash and size, or a verdict."""
+
+    kind: Literal["read_file"] = "read_file"
+    root: str
+    """The folder that the source's paths start from."""
+    max_bytes: int = Field(default=256 * 1024 * 1024, ge=1)
+
+    consumes: ClassVar[pa.Schema] = pa.schema([c.KEY, c.PATH])
+    produces: ClassVar[pa.Schema] = pa.schema(
+        [c.BODY, c.ORIGINAL_SHA256, c.ORIGINAL_BYTES, c.OBSERVED_AT]
+    )
+
+    def identity(self) -> dict[str, Any]:
+        """Everything but the location."""
+        return self.model_dump(mode="json", exclude={"root"})
+
+    def open(self) -> Transform:
+        """Check the folder. Raises MissingInput if it is none."""
+        root = Path(self.root)
+        if not root.is_dir():
+            raise MissingInput(f"read_file: root {self.root!r} is not a directory; check the path")
+        root = root.resolve()
+        return lambda table: self._read_all(table, root)
+
+    def _read_all(self, table: pa.Table, root: Path) -> pa.Table:
+        read = [_read(root, path, self.max_bytes) for path in table[c.PATH.name].to_pylist()]
+        now = datetime.now(UTC).isoformat(timespec="milliseconds")
+        bodies = [body for body, _ in read]
+        made: dict[pa.Field, list[Any]] = {
+            c.BODY: bodies,
+            c.ORIGINAL_SHA256: [
+                None if b is None else hashlib.sha256(b).hexdigest() for b in bodies
+            ],
+            c.ORIGINAL_BYTES: [None if b is None else len(b) for b in bodies],
+            c.OBSERVED_AT: [now] * len(bodies),
+        }
+        for column, values in made.items():
+            table = table.append_column(column, pa.chunked_array([pa.array(values, column.type)]))
+        reasons = [reason for _, reason in read]
+        for verdict, mine in (("failed", True), ("rejected", False)):
+            chosen = [r if r and r.startswith("missing_file") == mine else None for r in reasons]
+            table = mark(table, chosen, verdict=verdict, stage="read_file")
+        return table
+
+
+def _read(root: Path, name: str | None, max_bytes: int) -> _Read:
+    """The bytes of one file under `root` (which is resolved), or a reason."""
+    if not name or "\x00" in name:
+        return None, "malformed:path"
+    try:
+        path = (root / name).resolve()
+    except (OSError, RuntimeError):  # a loop of links, a name too long
+        return None, "missing_file"
+    if not path.is_relative_to(root):
+        return None, "malformed:path"
+    try:
+        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
+            return None, "missing_file:not_a_file"
+        with path.open("rb") as file:
+            body = file.read(max_bytes + 1)
+    except (FileNotFoundError, NotADirectoryError):
+        return None, "missing_file"
+    except OSError:
+        return None, "missing_file:unreadable"
+    return (body, None) if len(body) <= max_bytes else (None, "too_large:bytes")
