@@ -13,9 +13,10 @@ from typing import Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel, Field, model_validator
+from pydantic import BaseModel, Field, field_validator, model_validator
 
 from curate import columns as c
+from curate.license import SOURCE_KINDS
 from curate.sources import keys
 from curate.sources.read import RawBatch
 from curate.sources.text import Text, to_entries, to_json_text, to_numbers, to_text
@@ -61,6 +62,13 @@ class LicenseColumn(BaseModel, frozen=True, extra="forbid"):
     level: int = Field(ge=0, le=5)
     claimed_by: str | None = None
     locator: str | None = None
+
+    @field_validator("kind")
+    @classmethod
+    def _known(cls, kind: str) -> str:
+        if kind not in SOURCE_KINDS:
+            raise ValueError(f"no source kind {kind!r}; there are {', '.join(SOURCE_KINDS)}")
+        return kind
 
 
 class Layout(BaseModel, frozen=True, extra="forbid"):

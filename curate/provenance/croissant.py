@@ -1,0 +1,120 @@
+"""croissant.json: the dataset in MLCommons Croissant, with every file's hash and each row's licence."""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+from curate import columns as c
+from curate.provenance.licensing import CLAIM_NOT_TRUTH, licensing
+from curate.store.dataset import Dataset
+
+CROISSANT = "croissant.json"
+FIELDS: Final = {
+    c.KEY.name: ("sc:Text", "Key of the row: sha256 of source and source id."),
+    c.IMAGE.name: ("sc:ImageObject", "The picture: upright, sRGB, re-encoded."),
+    c.WIDTH.name: ("sc:Integer", "Width of the stored picture in pixels."),
+    c.HEIGHT.name: ("sc:Integer", "Height of the stored picture in pixels."),
+    c.LICENSE.name: ("sc:Text", "Canonical id of this picture's licence."),
+    c.LICENSE_EXPRESSION.name: ("sc:Text", "The SPDX expression as claimed."),
+    c.EVIDENCE_LEVEL.name: (
+        "sc:Integer",
+        "Rung of the evidence ladder, 0 to 5. " + CLAIM_NOT_TRUTH,
+    ),
+    c.TITLE.name: ("sc:Text", "Title as the source gives it."),
+    c.CREATOR.name: ("sc:Text", "Author as the source gives it."),
+    c.URL.name: ("sc:URL", "Address the picture was fetched from."),
+    c.LANDING_URL.name: ("sc:URL", "Page of the picture at its source."),
+    c.STORED_SHA256.name: ("sc:Text", "sha256 of the stored picture."),
+    c.ORIGINAL_SHA256.name: ("sc:Text", "sha256 of the bytes that were fetched."),
+}
+CONTEXT: Final = {
+    "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
+    "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/",
+    "data": {"@id": "cr:data", "@type": "@json"},
+    "dataType": {"@id": "cr:dataType", "@type": "@vocab"}, "dct": "http://purl.org/dc/terms/",
+    "equivalentProperty": "cr:equivalentProperty", "examples": {"@id": "cr:examples", "@type": "@json"},
+    "extract": "cr:extract", "field": "cr:field", "fileObject": "cr:fileObject",
+    "fileProperty": "cr:fileProperty", "fileSet": "cr:fileSet", "format": "cr:format",
+    "includes": "cr:includes", "isLiveDataset": "cr:isLiveDataset", "jsonPath": "cr:jsonPath",
+    "key": "cr:key", "md5": "cr:md5", "parentField": "cr:parentField", "path": "cr:path",
+    "rai": "http://mlcommons.org/croissant/RAI/", "recordSet": "cr:recordSet",
+    "references": "cr:references", "regex": "cr:regex", "repeated": "cr:repeated",
+    "replace": "cr:replace", "samplingRate": "cr:samplingRate", "sc": "https://schema.org/",
+    "separator": "cr:separator", "source": "cr:source", "subField": "cr:subField",
+    "transform": "cr:transform",
+}  # fmt: skip
+
+
+def write_croissant(dataset: Dataset) -> dict[str, Any]:
+    """Write croissant.json; returns what was written."""
+    value = croissant(dataset)
+    text = json.dumps(value, indent=1, ensure_ascii=False)
+    dataset.files.publish(CROISSANT, text.encode() + b"\n")
+    return value
+
+
+def croissant(dataset: Dataset) -> dict[str, Any]:
+    """The Croissant description: one FileObject a shard, one record set over the images layer."""
+    manifest = dataset.manifest
+    told = licensing(dataset)
+    entries = [entry for shard in dataset.layer("images").shards if (entry := shard.file("data"))]
+    have = dataset.schema(entries[0]).names if entries else []
+    files = [_file(entry.path, entry.bytes, entry.sha256) for entry in entries]
+    licenses = "; ".join(f"{name}: {count}" for name, count in told.by_license.items())
+    per_row = (
+        f"Each picture has its own licence, in the field `license` ({licenses})."
+        if told.audited
+        else ""
+    )
+    return {
+        "@context": CONTEXT,
+        "@type": "sc:Dataset",
+        "conformsTo": "http://mlcommons.org/croissant/1.0",
+        "name": manifest.recipe_name,
+        "description": " ".join([
+            f"{manifest.counts.kept} captioned pictures kept from {manifest.counts.candidates} candidates.",
+            per_row, *told.warnings, CLAIM_NOT_TRUTH,
+        ]),
+        "version": f"{manifest.version}.0.0",
+        "datePublished": str(dataset.record.get("finished_at", ""))[:10],
+        "license": told.urls or ["ATTRIBUTION.csv"],
+        "url": "README.md",
+        "citeAs": f"{manifest.recipe_name}, dataset_digest {manifest.dataset_digest}",
+        "distribution": [*files, _file_set([file["@id"] for file in files])],
+        "recordSet": [_record_set(have)],
+    }  # fmt: skip
+
+
+def _file(path: str, size: int, sha256: str) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileObject", "@id": path, "name": path, "contentUrl": path,
+        "contentSize": f"{size} B", "encodingFormat": "application/x-parquet", "sha256": sha256,
+    }  # fmt: skip
+
+
+def _file_set(ids: list[str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:FileSet", "@id": "images", "name": "images",
+        "containedIn": [{"@id": name} for name in ids],
+        "encodingFormat": "application/x-parquet", "includes": "images/data/*.parquet",
+    }  # fmt: skip
+
+
+def _record_set(have: list[str]) -> dict[str, Any]:
+    return {
+        "@type": "cr:RecordSet", "@id": "pictures", "name": "pictures",
+        "description": "Rows alive after the first pass; the kept set is `ledger` where verdict is kept.",
+        "key": {"@id": "pictures/key"},
+        "field": [_field(name, *told) for name, told in FIELDS.items() if name in have],
+    }  # fmt: skip
+
+
+def _field(name: str, kind: str, description: str) -> dict[str, Any]:
+    source: dict[str, Any] = {"fileSet": {"@id": "images"}, "extract": {"column": name}}
+    if kind == "sc:ImageObject":
+        source["transform"] = {"jsonPath": "bytes"}
+    return {
+        "@type": "cr:Field", "@id": f"pictures/{name}", "name": name, "description": description,
+        "dataType": kind, "source": source,
+    }  # fmt: skip

@@ -1,0 +1,146 @@
+"""`curate init`: what is guessed from a table or folder, and that the recipe says so and loads."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from curate.errors import CurateError, MissingInput, RecipeError
+from curate.recipe import Recipe
+from curate.sources.guess import Guess, guess, write_recipe
+
+BY = "https://creativecommons.org/licenses/by/2.0/"
+
+
+def jsonl(path: Path, rows: list[dict[str, Any]]) -> Path:
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def openverse(n: int) -> dict[str, Any]:
+    return {
+        "identifier": f"u{n}",
+        "title": f"A cat {n}",
+        "foreign_landing_url": f"https://photos.example/p/{n}",
+        "thumbnail": f"https://thumbs.example/{n}.jpg",
+        "url": f"https://live.example/{n}.jpg",
+        "creator": "Ann",
+        "creator_url": "https://photos.example/people/1",
+        "license": "by",
+        "license_url": BY,
+        "width": 100,
+        "height": 200,
+    }
+
+
+def loaded(found: Guess) -> Recipe:
+    return Recipe.model_validate(yaml.safe_load(write_recipe(found)))
+
+
+def test_a_table_in_openverse_columns(tmp_path: Path) -> None:
+    found = guess(jsonl(tmp_path / "ov.jsonl", [openverse(n) for n in range(30)]))
+    assert {role: pick.column for role, pick in found.columns.items()} == {
+        "id": "identifier",
+        "url": "url",
+        "landing_url": "foreign_landing_url",
+        "title": "title",
+        "creator": "creator",
+        "creator_url": "creator_url",
+        "width": "width",
+        "height": "height",
+    }
+    assert found.columns["url"].others == ("thumbnail",)
+    recipe = loaded(found)
+    assert [(claim.column, claim.kind) for claim in recipe.source.licenses] == [
+        ("license_url", "url")
+    ]
+    text = write_recipe(found)
+    assert "30 of 30 sampled values are licences, read as url" in text
+    assert "# or: thumbnail" in text
+    assert "# - column: license " in text
+    assert len(pa.concat_tables(recipe.source.candidates())) == 30
+
+
+def test_a_table_in_laion_columns(tmp_path: Path) -> None:
+    rows = [
+        {
+            "URL": f"http://x.example/{n}.png",
+            "TEXT": "a dog on the beach",
+            "WIDTH": 2.0,
+            "LICENSE": "?",
+        }
+        for n in range(10)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "laion.parquet")
+    found = guess(tmp_path / "laion.parquet")
+    assert found.columns["url"].column == "URL"
+    assert found.columns["caption"].column == "TEXT"
+    assert [(pick.column, pick.recognised) for pick in found.licenses] == [("LICENSE", False)]
+    assert loaded(found).source.columns.captions == ("TEXT",)
+
+
+def test_a_table_of_local_files_reads_them(tmp_path: Path) -> None:
+    (tmp_path / "c.csv").write_text("file_name,caption,rights\na.jpg,a dog in the park,CC BY 4.0\n")
+    recipe = loaded(guess(tmp_path / "c.csv"))
+    stages = {stage.kind: stage for stage in recipe.passes[0].stages}
+    assert recipe.source.columns.path == "file_name"
+    assert stages["read_file"].root == str(tmp_path)
+    assert "download" not in stages and "license" in stages
+
+
+def test_a_folder_of_pictures_makes_no_claim(tmp_path: Path) -> None:
+    (tmp_path / "pics").mkdir()
+    (tmp_path / "pics" / "a.jpg").write_bytes(b"picture")
+    found = guess(tmp_path / "pics")
+    recipe = loaded(found)
+    assert found.kind == recipe.source.kind == "folder"
+    assert "license" not in {stage.kind for stage in recipe.passes[0].stages}
+    assert "# declare:" in write_recipe(found)
+
+
+def test_a_table_without_licences_says_what_follows(tmp_path: Path) -> None:
+    found = guess(jsonl(tmp_path / "a.jsonl", [{"url": "https://x.example/1.jpg"}]))
+    assert "Without a claim every row is rejected" in write_recipe(found)
+    assert loaded(found).source.licenses == ()
+
+
+def test_what_cannot_be_guessed_is_an_error(tmp_path: Path) -> None:
+    with pytest.raises(RecipeError, match="'a', 'b'"):
+        guess(jsonl(tmp_path / "a.jsonl", [{"a": 1, "b": "x"}]))
+    (tmp_path / "empty").mkdir()
+    with pytest.raises(MissingInput, match="neither pictures nor"):
+        guess(tmp_path / "empty")
+    with pytest.raises(MissingInput, match="does not exist"):
+        guess(tmp_path / "none.csv")
+
+
+NAMES = st.one_of(
+    st.sampled_from(["url", "caption", "license", "id", "a: b", "#x", "'", '"', "- ", "null", "1"]),
+    st.text(min_size=1, max_size=8),
+)
+VALUES = st.one_of(
+    st.none(), st.integers(), st.text(max_size=20), st.just(BY), st.just("https://x.example/1.jpg")
+)
+
+
+@settings(
+    max_examples=80, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(
+    rows=st.lists(st.dictionaries(NAMES, VALUES, min_size=1, max_size=5), min_size=1, max_size=4)
+)
+def test_any_table_gives_a_recipe_that_loads_or_an_error(tmp_path: Path, rows: list[Any]) -> None:
+    path = jsonl(tmp_path / "a.jsonl", rows)
+    try:
+        found = guess(path)
+    except CurateError:
+        return
+    assert loaded(found).source.columns
