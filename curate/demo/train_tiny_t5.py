@@ -6,6 +6,7 @@ order, which asks the encoder who has which colour and who is above whom.
 
 from __future__ import annotations
 
+import json
 import time
 from pathlib import Path
 from typing import Any, Final
@@ -43,8 +44,15 @@ def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, w
     encoder.encoder.load_state_dict(model.encoder.state_dict())
     encoder.shared.load_state_dict(model.shared.state_dict())
     encoder.to("cpu", torch.float16).save_pretrained(folder)
+    _compute_in_float32(folder / "config.json")
     parameters = sum(value.numel() for value in encoder.parameters())
     return {"objective": LABEL, "steps": steps, "parameters": parameters, "captions": count}
+
+
+def _compute_in_float32(file: Path) -> None:
+    """Say that half precision is how weights are stored, not how a pipeline should compute."""
+    config = json.loads(file.read_text(encoding="utf-8")) | {"dtype": "float32"}
+    file.write_text(json.dumps(config, indent=2, sort_keys=True) + "\n", encoding="utf-8")
 
 
 def gist(scene: Scene) -> str:

@@ -17,6 +17,7 @@ from PIL import Image
 from curate.errors import ModelError
 from curate.models import digest, read_config, resolve
 from curate.models.device import dtype_of, pick
+from curate.models.text import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -67,7 +68,8 @@ class Clip:
         """Captions to unit vectors [n, dim]; longer ones are cut at the model's context length."""
 
         def one(batch: Sequence[str]) -> torch.Tensor:
-            return self._model.encode_text(self._tokenizer(list(batch)).to(self._device), normalize=True)
+            ids = self._tokenizer([shortened(text) for text in batch])
+            return self._model.encode_text(ids.to(self._device), normalize=True)
 
         return self._run(one, texts, batch_size)
 

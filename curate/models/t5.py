@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from curate.errors import ModelError
 from curate.models import digest, read_config, resolve, tokenizer_dir
 from curate.models.device import dtype_of, pick
+from curate.models.text import shortened
 
 if TYPE_CHECKING:
     import torch
@@ -57,7 +58,7 @@ class T5:
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids of each caption at its true length, the closing </s> included."""
-        cleaned = [text.lower().strip() for text in texts]
+        cleaned = [shortened(text).lower().strip() for text in texts]
         if not cleaned:
             return []
         ids: list[list[int]] = self._tokenizer(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
