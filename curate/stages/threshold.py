@@ -51,7 +51,7 @@ class Threshold(Barrier):
 
     `quantile: 0.1` rejects at most a tenth of the rows with a score: rows equal to the score at
     that place stay. Null and NaN are rejected, and are no part of the quantile. The measured
-    value is the score, the text the score that was asked.
+    value is the score, the text what was asked.
     """
 
     kind: Literal["threshold"] = "threshold"
@@ -83,9 +83,15 @@ class Threshold(Barrier):
             c.RETRYABLE.name: [False] * count,
             c.STAGE.name: [self.kind] * count,
             c.MEASURED_VALUE.name: pa.array(values, pa.float64(), mask=np.isnan(values)),
-            c.MEASURED_TEXT.name: [f"at least {least:.6g}"] * count,
+            c.MEASURED_TEXT.name: [self._asked()] * count,
             c.RELATED_KEY.name: pa.nulls(count, pa.string()),
         }, schema=pa.schema([c.KEY, *c.MARKS])).sort_by(c.KEY.name)  # fmt: skip
+
+    def _asked(self) -> str:
+        """What the recipe asked; not the score at a quantile, which is a model's number."""
+        if self.quantile is None:
+            return f"at least {self.at_least:.6g}"
+        return f"quantile {self.quantile:.6g}"
 
     def least(self, scores: NDArray[np.float64]) -> float:
         """The lowest score that stays; NaN among `scores` does not count."""
@@ -95,4 +101,4 @@ class Threshold(Barrier):
         if not len(known):
             return 0.0
         # in fractions: 0.29 × 100 is 28.999… in binary, and one row more or less would go
-        return float(known[int(Fraction(str(self.quantile)) * len(known))])
+        return float(known[int(Fraction(str(self.quantile)) * len(known))]) + 0.0  # no -0.0
