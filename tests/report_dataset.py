@@ -86,11 +86,11 @@ class Written:
 
 def write_dataset(
     root: Path, *, rows: int = 300, seed: int = 7, audited: bool = True, vae: Any = None,
-    vae_ref: str = "",
+    vae_ref: str = "", floor: int = 3,
 ) -> Written:  # fmt: skip
     """Write the dataset; `vae` is a loaded Vae whose latents are stored, or None for no latents."""
     rng = np.random.default_rng(seed)
-    made = [_row(rng, number, audited=audited) for number in range(rows)]
+    made = [_row(rng, number, audited=audited, floor=floor) for number in range(rows)]
     _mark(made, rng)
     made.sort(key=lambda row: row.key)
     files = LocalFiles(root)
@@ -99,10 +99,11 @@ def write_dataset(
     return Written(root, made)
 
 
-def _row(rng: np.random.Generator, number: int, *, audited: bool) -> Row:
+def _row(rng: np.random.Generator, number: int, *, audited: bool, floor: int) -> Row:
     key = hashlib.sha256(f"test\0{number}".encode()).hexdigest()
     scene = random_scene(rng)
     license_id, group, level = LICENSES[int(rng.integers(len(LICENSES)))]
+    level = floor if level == 3 else level
     picture = draw(scene, (96, 80) if number % 5 == 0 else 96)
     words = HOSTILE if number % 40 == 1 else caption(scene, rng)
     text = {
@@ -258,7 +259,7 @@ def _latents(rows: list[Row], vae: Any) -> pa.Table:
         side = min(row.pixels.size)
         left = (row.pixels.width - side) // 2
         square = row.pixels.crop((left, 0, left + side, side)).resize((64, 64))
-        moments = vae.encode(np.asarray(square)[None])[0].astype(np.float16)
+        moments = vae.encode(np.array(square)[None])[0].astype(np.float16)
         _, height, width = moments.shape
         told.append({"key": row.key, "latent": moments.tobytes(), "latent_height": height,
                      "latent_width": width})  # fmt: skip

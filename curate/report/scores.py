@@ -71,7 +71,9 @@ def clip_scores(dataset: Dataset) -> Scores | None:
     if rows == 0:
         return None
     edges, counts = _bins(grid)
-    offered = [Threshold(float(_EDGES[cell]), int(grid[cell:].sum())) for cell in _others(grid)]
+    offered = [
+        Threshold(float(_EDGES[cell]), int(grid[cell:].sum())) for cell in _others(grid, used)
+    ]
     if used is not None:
         offered.append(Threshold(used, rows - below, chosen=True))
     offered.sort(key=lambda threshold: (threshold.value, threshold.chosen))
@@ -138,10 +140,10 @@ def _bins(grid: Counts) -> tuple[tuple[float, ...], tuple[int, ...]]:
     return edges, counts
 
 
-def _others(grid: Counts) -> list[int]:
-    """Ten cells at a round distance from each other, over the lower part of the scores."""
+def _others(grid: Counts, used: float | None) -> list[int]:
+    """Ten cells at a round distance from each other over the lower part of the scores."""
     low, high = _quantile(grid, 0.01), _quantile(grid, 0.75)
     step = next((s for s in _STEPS if s * (OTHER_THRESHOLDS - 1) >= high - low), _STEPS[-1])
-    first = -(-(low - GRID) // step) * step + GRID
-    cells = [first + step * n for n in range(OTHER_THRESHOLDS)]
-    return [min(max(cell, 0), len(grid) - 1) for cell in cells]
+    first = min(-(-(low - GRID) // step) * step, GRID - step * OTHER_THRESHOLDS) + GRID
+    cells = [max(first, 0) + step * n for n in range(OTHER_THRESHOLDS + 1)]
+    return [cell for cell in cells if used is None or _EDGES[cell] != used][:OTHER_THRESHOLDS]
