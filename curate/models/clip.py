@@ -17,6 +17,7 @@ from PIL import Image
 from curate.errors import ModelError
 from curate.models import digest, read_config, resolve
 from curate.models.device import dtype_of, pick
+from curate.models.loading import loading
 from curate.models.text import shortened
 
 if TYPE_CHECKING:
@@ -45,13 +46,11 @@ class Clip:
         path, target = resolve(ref, "clip"), pick(device)
         precision = "pure_bf16" if target.type == "cuda" else "fp32"
         name = f"local-dir:{path.resolve()}"
-        try:
+        with loading(ref, path, "open_clip"):
             model, preprocess = open_clip.create_model_from_pretrained(
                 name, precision=precision, device=target
             )
             tokenizer = open_clip.get_tokenizer(name)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelError(f"model {ref!r}: open_clip cannot load {path}: {error}") from error
         return cls(model.eval().requires_grad_(False), preprocess, tokenizer, path, target)
 
     def encode_images(self, images: Pictures, *, batch_size: int = 64) -> NDArray[np.float32]:

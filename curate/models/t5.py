@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 from curate.errors import ModelError
 from curate.models import digest, read_config, resolve, tokenizer_dir
 from curate.models.device import dtype_of, pick
+from curate.models.loading import loading, refuse_random
 from curate.models.text import shortened
 
 if TYPE_CHECKING:
@@ -45,14 +46,12 @@ class T5:
         kind = read_config(path, "config.json").get("model_type")
         if kind not in ("t5", "mt5"):
             raise ModelError(f"model {ref!r}: {path}/config.json is of a {kind!r} model, expected t5")
-        try:
+        with loading(ref, path, "transformers"):
             model, report = T5EncoderModel.from_pretrained(
                 path, dtype=dtype_of(target), local_files_only=True, use_safetensors=True,
                 output_loading_info=True,
             )  # fmt: skip
             tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir(path), local_files_only=True)
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelError(f"model {ref!r}: transformers cannot load {path}: {error}") from error
         refuse_random(report, ref, path)
         return cls(model.to(target).eval().requires_grad_(False), tokenizer, path, target)
 
@@ -85,14 +84,6 @@ def dim_of(path: Path) -> int:
     if "d_model" not in config:
         raise ModelError(f"{path}/config.json lacks d_model, so it is not a T5 encoder's")
     return int(config["d_model"])
-
-
-def refuse_random(report: dict[str, Any], ref: str, path: Path) -> None:
-    """Raise ModelError if a loader had to make up weights that the checkpoint does not hold."""
-    wrong = sorted(str(key) for name in ("missing_keys", "mismatched_keys") for key in report.get(name, ()))
-    if wrong:
-        some = ", ".join(wrong[:3]) + (", …" if len(wrong) > 3 else "")
-        raise ModelError(f"model {ref!r}: the weights in {path} lack or mis-size {len(wrong)} tensors: {some}")
 
 
 def _plan(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:

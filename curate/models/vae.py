@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from curate.errors import ModelError
 from curate.models import digest, read_config, resolve
 from curate.models.device import dtype_of, pick
-from curate.models.t5 import refuse_random
+from curate.models.loading import loading, refuse_random
 
 if TYPE_CHECKING:
     import torch
@@ -46,13 +46,11 @@ class Vae:
 
         path, target = resolve(ref, "vae"), pick(device)
         facts_of(path)
-        try:
+        with loading(ref, path, "diffusers"):
             model, report = AutoencoderKL.from_pretrained(
                 path, torch_dtype=dtype_of(target), local_files_only=True, use_safetensors=True,
                 low_cpu_mem_usage=False, output_loading_info=True,
             )  # fmt: skip
-        except (OSError, RuntimeError, ValueError, KeyError) as error:
-            raise ModelError(f"model {ref!r}: diffusers cannot load {path}: {error}") from error
         refuse_random(report, ref, path)
         return cls(model.to(target).eval().requires_grad_(False), path, target)
 
