@@ -6,7 +6,6 @@ digest is the one in the manifest. Where it cannot be loaded the page says why.
 
 from __future__ import annotations
 
-import io
 import math
 from dataclasses import dataclass
 from typing import Any
@@ -15,9 +14,10 @@ import numpy as np
 import numpy.typing as npt
 
 from curate import columns as c
-from curate.errors import CurateError
+from curate.errors import CurateError, ModelError
 from curate.report.reading import layer_holding, lookup
 from curate.report.sheets import Card, first_keys, jpeg, make_cards
+from curate.stages.pixels import crop_to_bucket
 from curate.store.dataset import Dataset
 from curate.store.manifest import ModelInfo
 
@@ -68,7 +68,6 @@ def decoded_latents(dataset: Dataset) -> Latents | None:
 
 def _load(model: ModelInfo) -> Any:
     """The VAE of the manifest; raises ModelError if the one found has another digest."""
-    from curate.errors import ModelError
     from curate.models.vae import Vae
 
     vae = Vae.load(model.ref)
@@ -83,7 +82,7 @@ def _pairs(dataset: Dataset, layer: str, vae: Any) -> tuple[Pair, ...]:
     places = dict(first_keys(dataset, {("kept", None): SAMPLES})["kept", None])
     cards = make_cards(dataset, places)
     latents = lookup(dataset, layer, places, _COLUMNS)
-    fields = [c.IMAGE.name, c.CROP_BOX.name, c.BUCKET_WIDTH.name, c.BUCKET_HEIGHT.name]
+    fields = [c.IMAGE.name, c.CROP_BOX.name]
     images = lookup(dataset, "images", places, fields)
     ready = [key for key in places if key in latents and key in images]
     return tuple(_pair(cards[key], latents[key], images[key], vae) for key in ready)
@@ -91,10 +90,11 @@ def _pairs(dataset: Dataset, layer: str, vae: Any) -> tuple[Pair, ...]:
 
 def _pair(card: Card, row: dict[str, Any], image: dict[str, Any], vae: Any) -> Pair:
     height, width = row[c.LATENT_HEIGHT.name], row[c.LATENT_WIDTH.name]
-    moments = np.frombuffer(row[c.LATENT.name], np.float16).reshape(-1, height, width)
+    moments = np.frombuffer(row[c.LATENT.name], "<f2").reshape(-1, height, width)
     mean = moments[: len(moments) // 2].astype(np.float32)
     decoded: Pixels = vae.decode(mean[None])[0]
-    original = _as_encoded(image, decoded.shape[1], decoded.shape[0])
+    body, box = image[c.IMAGE.name]["bytes"], image[c.CROP_BOX.name]
+    original = crop_to_bucket(body, box, decoded.shape[1], decoded.shape[0])
     return Pair(
         card,
         _small(original),
@@ -102,20 +102,6 @@ def _pair(card: Card, row: dict[str, Any], image: dict[str, Any], vae: Any) -> P
         _psnr(original, decoded),
         (len(mean), height, width),
     )
-
-
-def _as_encoded(image: dict[str, Any], width: int, height: int) -> Pixels:
-    """The stored picture cropped and sized as it went into the encoder, uint8 [h, w, 3]."""
-    from PIL import Image
-
-    with Image.open(io.BytesIO(image[c.IMAGE.name]["bytes"])) as stored:
-        picture = stored.convert("RGB")
-    box = image[c.CROP_BOX.name]
-    left, top, right, bottom = box if box else (0, 0, *picture.size)
-    sized = picture.resize(
-        (width, height), Image.Resampling.BICUBIC, box=(left, top, right, bottom)
-    )
-    return np.asarray(sized)
 
 
 def _psnr(left: Pixels, right: Pixels) -> float:

@@ -39,15 +39,6 @@ def layer_holding(dataset: Dataset, column: str) -> str | None:
         return None
 
 
-def field_note(dataset: Dataset, layer: str, column: str, note: str) -> str | None:
-    """What a layer's files say of a column in its metadata (dtype, model digest), if anything."""
-    entries = (shard.file("data") for shard in dataset.layer(layer).shards)
-    first = next((entry for entry in entries if entry), None)
-    told = dataset.schema(first).field(column).metadata if first else None
-    value = (told or {}).get(f"curate.{note}".encode())
-    return value.decode() if value is not None else None
-
-
 def lookup(
     dataset: Dataset, layer: str, places: Places, columns: list[str], role: FileRole = "data"
 ) -> dict[str, dict[str, Any]]:
