@@ -89,7 +89,7 @@ def write_models(root: Path) -> Models:
         T5Config(
             vocab_size=len(vocabulary), d_model=TEXT_DIM, d_kv=8, d_ff=64, num_layers=1, num_heads=4
         )
-    ).save_pretrained(root / "t5")
+    ).half().save_pretrained(root / "t5")  # a config of float16 is a trap for the pipeline
     AutoencoderKL(
         down_block_types=("DownEncoderBlock2D",) * 2, up_block_types=("UpDecoderBlock2D",) * 2,
         block_out_channels=(8, 8), latent_channels=CHANNELS, norm_num_groups=4, sample_size=16,

@@ -164,9 +164,17 @@ def _copy_encoders(part: Path, models: Mapping[str, ModelInfo]) -> None:
     for source in sorted(text.iterdir()):
         if source.suffix == ".safetensors" or source.name in _ENCODER_FILES:
             _place(source, part / "text_encoder" / source.name)
+    _load_in_float32(part / "text_encoder" / "config.json")
     for source in sorted(words.iterdir()):
         if source.suffix in (".json", ".model", ".txt") and source.name not in _ENCODER_FILES:
             _place(source, part / "tokenizer" / source.name)
+
+
+def _load_in_float32(config: Path) -> None:
+    """transformers loads in the number format of the config, diffusers in float32: they must agree."""
+    told = json.loads(config.read_text(encoding="utf-8"))
+    told.pop("torch_dtype", None)
+    config.write_text(json.dumps({**told, "dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
 def _place(source: Path, target: Path) -> None:
