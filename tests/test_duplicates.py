@@ -12,6 +12,7 @@ import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from pictures import file, scene
 from PIL import Image, ImageOps
 
 from curate import columns as c
@@ -19,7 +20,6 @@ from curate.demo.corpus import Row, draw_rows
 from curate.stage import apply
 from curate.stages.duplicates import Duplicates, openness
 from curate.stages.inspect import Inspect
-from tests.pictures import file, scene
 
 
 def measured(

@@ -9,12 +9,7 @@ import numpy as np
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from PIL import Image
-
-from curate.images.decode import Picture, Refusal, codec_versions, decode, describe, sniff
-from curate.images.encode import encode, shrink, thumbnail
-from curate.images.metadata import orientation
-from tests.pictures import (
+from pictures import (
     IPTC,
     XMP,
     distance,
@@ -26,6 +21,11 @@ from tests.pictures import (
     swapped_profile,
     with_segment,
 )
+from PIL import Image
+
+from curate.images.decode import Picture, Refusal, codec_versions, decode, describe, sniff
+from curate.images.encode import encode, shrink, thumbnail
+from curate.images.metadata import orientation
 
 LIMIT = 1_000_000
 SCENE = scene()

@@ -7,13 +7,13 @@ from hashlib import sha256
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from pictures import scene
 from PIL import Image, ImageOps
 
 from curate.images import neighbours
 from curate.images.compare import LANDMARK_UNIT, aligned_difference, landmarks
 from curate.images.hashes import perceptual, pixel_sha256
 from curate.images.neighbours import REACH, Found, Neighbours
-from tests.pictures import scene
 
 
 def prints(pictures: list[Image.Image]) -> tuple[NDArray[np.uint64], NDArray[np.uint8]]:

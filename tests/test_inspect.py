@@ -10,13 +10,7 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pytest
-from PIL import Image
-from pydantic import ValidationError
-
-from curate import columns as c
-from curate.stage import apply
-from curate.stages.inspect import Inspect
-from tests.pictures import (
+from pictures import (
     IPTC,
     XMP,
     distance,
@@ -27,6 +21,12 @@ from tests.pictures import (
     scene,
     with_segment,
 )
+from PIL import Image
+from pydantic import ValidationError
+
+from curate import columns as c
+from curate.stage import apply
+from curate.stages.inspect import Inspect
 
 
 def table(bodies: list[bytes | None]) -> pa.Table:
