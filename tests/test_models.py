@@ -22,7 +22,12 @@ from curate.models.vae import Vae
 TINY = BUILTIN / "tiny"
 LOAD: dict[Part, Callable[[str], object]] = {"clip": Clip.load, "t5": T5.load, "vae": Vae.load}
 PARTS: list[Part] = ["clip", "t5", "vae"]
-CAPTIONS = ["a red circle above a small blue square", "Über 猫", "", "a green ring on a navy background"]
+CAPTIONS = [
+    "a red circle above a small blue square",
+    "Über 猫",
+    "",
+    "a green ring on a navy background",
+]
 
 
 @pytest.fixture(autouse=True)
@@ -67,7 +72,11 @@ def test_the_digest_covers_weights_and_configs(part: Part, tmp_path: Path) -> No
     ("damage", "error", "words"),
     [
         (lambda f: weights(f).unlink(), ModelError, "no *.safetensors weights"),
-        (lambda f: weights(f).rename(f / "pytorch_model.bin"), ModelError, "convert them to safetensors"),
+        (
+            lambda f: weights(f).rename(f / "pytorch_model.bin"),
+            ModelError,
+            "convert them to safetensors",
+        ),
         (lambda f: [c.unlink() for c in f.glob("*config.json")], ModelError, "is missing"),
         (lambda f: shutil.rmtree(f), MissingInput, "no directory"),
         (lambda f: weights(f).write_bytes(b"\x08" + bytes(40)), ModelError, "cannot load"),
@@ -76,7 +85,11 @@ def test_the_digest_covers_weights_and_configs(part: Part, tmp_path: Path) -> No
     ids=["no weights", "pickle", "no config", "no folder", "damaged", "bad json"],
 )
 def test_what_is_not_a_whole_model_is_an_error_that_names_the_path(
-    part: Part, damage: Callable[[Path], object], error: type[CurateError], words: str, tmp_path: Path
+    part: Part,
+    damage: Callable[[Path], object],
+    error: type[CurateError],
+    words: str,
+    tmp_path: Path,
 ) -> None:
     folder = copy(part, tmp_path)
     damage(folder)
@@ -107,7 +120,9 @@ def test_a_directory_of_another_kind_is_refused() -> None:
         Clip.load(str(TINY / "t5"))
 
 
-@pytest.mark.parametrize("ref", ["hub:org/name", "hub:org/name@main", "hub:name@" + "a" * 40, "hub:"])
+@pytest.mark.parametrize(
+    "ref", ["hub:org/name", "hub:org/name@main", "hub:name@" + "a" * 40, "hub:"]
+)
 def test_a_hub_reference_must_be_pinned(ref: str) -> None:
     with pytest.raises(RecipeError, match="full commit hash"):
         resolve(ref, "clip")
@@ -120,7 +135,7 @@ def test_a_hub_model_is_read_from_the_cache_and_never_fetched(
 
     monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
     ref = f"hub:org/name@{'a' * 40}"
-    with pytest.raises(MissingInput, match="hf download org/name --revision a{40}"):
+    with pytest.raises(MissingInput, match=r"hf download org/name --revision a{40}"):
         resolve(ref, "vae")
     cached = tmp_path / "models--org--name" / "snapshots" / ("a" * 40)
     shutil.copytree(TINY / "vae", cached / "vae")
@@ -205,7 +220,9 @@ def test_every_prompt_has_tokens_of_its_own() -> None:
     tokenizer = t5._tokenizer
     for text in ("über", "猫 and 🦊", "a\u0000b", "xyzzy-42!"):
         assert tokenizer.unk_token_id not in tokenizer(text)["input_ids"]
-        assert tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True).strip() == text
+        assert (
+            tokenizer.decode(tokenizer(text)["input_ids"], skip_special_tokens=True).strip() == text
+        )
 
 
 def test_the_vae_returns_moments_and_decodes_them() -> None:

@@ -113,9 +113,7 @@ def test_a_picture_looks_the_same_at_other_sizes() -> None:
 def test_different_scenes_are_not_taken_for_duplicates() -> None:
     thumbs = np.stack([np.asarray(draw(s).resize((12, 12))) for s in scenes(400)]).astype(np.int16)
     flat = thumbs.reshape(len(thumbs), -1)
-    nearest = min(
-        np.abs(flat[i + 1 :] - flat[i]).mean(axis=1).min() for i in range(len(flat) - 1)
-    )
+    nearest = min(np.abs(flat[i + 1 :] - flat[i]).mean(axis=1).min() for i in range(len(flat) - 1))
     assert nearest > 3  # the near-duplicate bound, before perceptual hashes are even compared
 
 

@@ -38,7 +38,12 @@ PATTERNS: Final = ("plain", "gradient", "striped", "checkered", "dotted", "cloud
 
 _CONTRAST = 90.0  # least RGB distance between a shape's colour and the background's
 _SUPERSAMPLE = 4
-_PLACES = {"above": (0.0, -1.0), "below": (0.0, 1.0), "left of": (-1.0, 0.0), "right of": (1.0, 0.0)}
+_PLACES = {
+    "above": (0.0, -1.0),
+    "below": (0.0, 1.0),
+    "left of": (-1.0, 0.0),
+    "right of": (1.0, 0.0),
+}
 
 
 @dataclass(frozen=True)
@@ -264,7 +269,9 @@ _SHADES: Mapping[str, Callable[[Floats, Floats, Floats, Floats], Floats]] = {
     "plain": lambda u, v, across, cloud: np.zeros_like(u),
     "gradient": lambda u, v, across, cloud: 2.2 * across,
     "striped": lambda u, v, across, cloud: _soft(np.sin(_TURN * u)),
-    "checkered": lambda u, v, across, cloud: _soft(2 * np.sin(_TURN / 2 * u) * np.sin(_TURN / 2 * v)),
+    "checkered": lambda u, v, across, cloud: _soft(
+        2 * np.sin(_TURN / 2 * u) * np.sin(_TURN / 2 * v)
+    ),
     "dotted": lambda u, v, across, cloud: _soft(2 * np.cos(_TURN * u) * np.cos(_TURN * v) - 0.6),
     "cloudy": lambda u, v, across, cloud: 0.9 * cloud,
 }

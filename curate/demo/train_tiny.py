@@ -60,7 +60,9 @@ def card(folder: Path, figures: Mapping[str, float], *, count: int) -> str:
         )
     lines += ["", f"## Measured on {count:,} scenes of another seed, on a CPU in fp32", "",
               "| figure | value | at least |", "|---|---|---|"]  # fmt: skip
-    lines += [f"| {name} | {value:.4f} | {GATES.get(name, '–')} |" for name, value in figures.items()]
+    lines += [
+        f"| {name} | {value:.4f} | {GATES.get(name, '–')} |" for name, value in figures.items()
+    ]
     return "\n".join([*lines, "", _CARD_FOOT])
 
 
@@ -91,14 +93,23 @@ def _device(name: str) -> str:
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(prog="python -m curate.demo.train_tiny", description=__doc__)
-    parser.add_argument("--to", type=Path, required=True, help="directory to write, made if missing")
-    parser.add_argument("--only", action="append", choices=list(_TRAIN), help="train this part alone, measure nothing")
+    parser.add_argument(
+        "--to", type=Path, required=True, help="directory to write, made if missing"
+    )
+    parser.add_argument(
+        "--only",
+        action="append",
+        choices=list(_TRAIN),
+        help="train this part alone, measure nothing",
+    )
     parser.add_argument("--device", default="cpu", help="cpu or cuda")
     parser.add_argument("--seconds", type=float, default=1800.0, help="training time of each part")
     parser.add_argument("--seed", type=int, default=20261122)
     parser.add_argument("--count", type=int, default=100_000, help="scenes drawn for each part")
     parser.add_argument("--measure", type=int, default=4000, help="scenes to measure on")
-    parser.add_argument("--workers", type=int, default=os.cpu_count() or 1, help="drawing processes")
+    parser.add_argument(
+        "--workers", type=int, default=os.cpu_count() or 1, help="drawing processes"
+    )
     return parser
 
 

@@ -21,7 +21,9 @@ CONTEXT: Final = 40
 LABEL: Final = "image–text contrastive (softmax + sigmoid, one colour-swapped caption a picture)"
 
 
-def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int) -> dict[str, Any]:
+def train(
+    folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int
+) -> dict[str, Any]:
     """Train for `seconds` and write an open_clip directory; returns what the model card tells."""
     import open_clip
     import torch
@@ -32,7 +34,9 @@ def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, w
     tokenizer = write_tokenizer(folder, words, opening="<start>", closing="<end>")
     _write_config(folder, vocabulary=len(tokenizer))
     model = open_clip.create_model(f"local-dir:{folder.resolve()}", load_weights=False).to(device)
-    steps = _optimise(model, _tensors(data, tokenizer, device), device=device, seconds=seconds, seed=seed)
+    steps = _optimise(
+        model, _tensors(data, tokenizer, device), device=device, seconds=seconds, seed=seed
+    )
     _save(model, folder)
     parameters = sum(value.numel() for value in model.parameters())
     return {"objective": LABEL, "steps": steps, "parameters": parameters, "pictures": count}
@@ -74,8 +78,12 @@ def _tensors(data: Pictures, tokenizer: Any, device: str) -> dict[str, Any]:
 
     def ids(texts: Sequence[Sequence[str]]) -> torch.Tensor:
         flat = [text for row in texts for text in row]
-        padded = tokenizer(flat, padding="max_length", truncation=True, max_length=CONTEXT)["input_ids"]
-        return torch.tensor(np.asarray(padded, np.int32).reshape(len(texts), PHRASINGS, CONTEXT)).to(device)
+        padded = tokenizer(flat, padding="max_length", truncation=True, max_length=CONTEXT)[
+            "input_ids"
+        ]
+        return torch.tensor(
+            np.asarray(padded, np.int32).reshape(len(texts), PHRASINGS, CONTEXT)
+        ).to(device)
 
     backgrounds = {name: i for i, name in enumerate(sorted({s.background for s in data.scenes}))}
     things: dict[frozenset[tuple[str, str]], int] = {}
@@ -83,9 +91,13 @@ def _tensors(data: Pictures, tokenizer: Any, device: str) -> dict[str, Any]:
         "pixels": torch.from_numpy(data.pixels).to(device),
         "captions": ids(data.captions),
         "swapped": ids(data.swapped),
-        "things": torch.tensor([things.setdefault(_content(s), len(things)) for s in data.scenes]).to(device),
+        "things": torch.tensor(
+            [things.setdefault(_content(s), len(things)) for s in data.scenes]
+        ).to(device),
         "background": torch.tensor([backgrounds[s.background] for s in data.scenes]).to(device),
-        "vague": torch.tensor([[" background" not in t for t in row] for row in data.captions]).to(device),
+        "vague": torch.tensor([[" background" not in t for t in row] for row in data.captions]).to(
+            device
+        ),
     }
 
 
@@ -105,7 +117,9 @@ def _optimise(model: Any, data: dict[str, Any], *, device: str, seconds: float, 
         rate = 1e-3 * min(1.0, (steps + 1) / 200) * (1 + np.cos(np.pi * share)) / 2
         for group in optimiser.param_groups:
             group["lr"] = rate
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
+        with torch.autocast(
+            device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")
+        ):
             loss = _loss(model, data, batch, generator)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -124,7 +138,9 @@ def _loss(model: Any, data: dict[str, Any], batch: int, generator: Any) -> Any:
     device = data["pixels"].device
     rows = torch.randint(len(data["pixels"]), (batch,), device=device, generator=generator)
     phrase = torch.randint(PHRASINGS, (batch,), device=device, generator=generator)
-    image = F.normalize(model.encode_image(_augment(data["pixels"][rows], generator)), dim=-1).float()
+    image = F.normalize(
+        model.encode_image(_augment(data["pixels"][rows], generator)), dim=-1
+    ).float()
     texts = torch.cat([data["captions"][rows, phrase], data["swapped"][rows, phrase]])
     text = F.normalize(model.encode_text(texts), dim=-1).float()
     cosine = image @ text.T  # [batch, 2 × batch]: true captions, then swapped ones
@@ -133,7 +149,9 @@ def _loss(model: Any, data: dict[str, Any], batch: int, generator: Any) -> Any:
     fits = background[:, None] == background[None, :]
     alike = (things[:, None] == things[None, :]) & (fits | data["vague"][rows, phrase][None, :])
     alike.fill_diagonal_(False)
-    unsure = torch.cat([alike, torch.zeros_like(alike)], 1)  # true of another picture too: not judged
+    unsure = torch.cat(
+        [alike, torch.zeros_like(alike)], 1
+    )  # true of another picture too: not judged
     logits = logits.masked_fill(unsure, -1e4)
     target = torch.arange(batch, device=device)
     ranked = F.cross_entropy(logits, target) + F.cross_entropy(logits[:, :batch].T, target)

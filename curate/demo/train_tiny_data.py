@@ -37,7 +37,9 @@ class Pictures:
     swapped: list[list[str]]
 
 
-def pictures(count: int, *, seed: int, workers: int, size: tuple[int, int] = (64, 64), worn: bool = True) -> Pictures:
+def pictures(
+    count: int, *, seed: int, workers: int, size: tuple[int, int] = (64, 64), worn: bool = True
+) -> Pictures:
     """`count` random scenes, drawn by `workers` processes; `worn` adds resizing and JPEG artefacts."""
     seeds = np.random.SeedSequence(seed).spawn(math.ceil(count / _CHUNK))
     parts: list[Pictures] = in_processes(partial(_chunk, size=size, worn=worn), seeds, workers)
@@ -88,7 +90,9 @@ def _worn(scene: Scene, rng: np.random.Generator, size: tuple[int, int]) -> Imag
 
 
 # --- tokenizers -----------------------------------------------------------------------------------
-def write_tokenizer(folder: Path, captions: Sequence[str], *, closing: str, opening: str | None = None) -> Any:
+def write_tokenizer(
+    folder: Path, captions: Sequence[str], *, closing: str, opening: str | None = None
+) -> Any:
     """Write a Unigram tokenizer of the captions' words with byte fallback, and return it loaded.
 
     `closing` ends every text; with `opening` both get the highest ids (as CLIP's pooling wants)
@@ -100,7 +104,9 @@ def write_tokenizer(folder: Path, captions: Sequence[str], *, closing: str, open
     lead = ["<pad>", "<unk>"] if opening else ["<pad>", closing, "<unk>"]
     tail = [opening, closing] if opening else [f"<extra_id_{i}>" for i in range(SENTINELS)]
     vocabulary = [(name, 0.0) for name in lead] + _pieces(captions) + [(name, 0.0) for name in tail]
-    tokenizer = Tokenizer(models.Unigram(vocabulary, unk_id=lead.index("<unk>"), byte_fallback=True))
+    tokenizer = Tokenizer(
+        models.Unigram(vocabulary, unk_id=lead.index("<unk>"), byte_fallback=True)
+    )
     if opening:
         tokenizer.normalizer = normalizers.Lowercase()
     mark: dict[str, Any] = {"replacement": "▁", "prepend_scheme": "always", "split": True}

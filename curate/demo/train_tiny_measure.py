@@ -64,7 +64,10 @@ def measure_clip(clip: Clip, scenes: Sequence[Scene], rng: np.random.Generator) 
     clean = [draw(scene) for scene in scenes]
     text = clip.encode_texts([caption(scene, rng) for scene in scenes])
     colour = clip.encode_texts([caption(swap_colour(scene, rng), rng) for scene in scenes])
-    image, worn = clip.encode_images(clean), clip.encode_images([_worn(picture, rng) for picture in clean])
+    image, worn = (
+        clip.encode_images(clean),
+        clip.encode_images([_worn(picture, rng) for picture in clean]),
+    )
     shift = 1 + int(rng.integers(len(scenes) - 1))
     good, random_ = _rows(image, text), _rows(image, np.roll(text, shift, axis=0))
     pairs = [i for i, scene in enumerate(scenes) if scene.relation]
@@ -91,7 +94,9 @@ def auc(good: Floats, bad: Floats) -> float:
     mean_rank = np.cumsum(counts) - (counts - 1) / 2
     ranks = np.empty(len(both))
     ranks[order] = mean_rank[inverse]
-    return float((ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(bad)))
+    return float(
+        (ranks[: len(good)].sum() - len(good) * (len(good) + 1) / 2) / (len(good) * len(bad))
+    )
 
 
 def recall(good: Floats, bad: Floats) -> float:
@@ -126,11 +131,18 @@ def measure_t5(t5: T5, scenes: Sequence[Scene], rng: np.random.Generator) -> dic
     texts = [caption(scene, rng) for scene in scenes]
     states = t5.encode(texts)
     mean = np.stack([state.mean(axis=0) for state in states])
-    named = {"colours": lambda s: {t.colour for t in s.things}, "shapes": lambda s: {t.shape for t in s.things}}
+    named = {
+        "colours": lambda s: {t.colour for t in s.things},
+        "shapes": lambda s: {t.shape for t in s.things},
+    }
     figures = {}
     for name, options in (("colours", tuple(COLOURS)), ("shapes", SHAPES)):
-        wanted = np.array([[option in named[name](scene) for option in options] for scene in scenes])
-        figures[f"t5_probe_{name}"] = _probe(mean, wanted, lambda p, w: ((p > 0.5) == w).all(axis=1))
+        wanted = np.array(
+            [[option in named[name](scene) for option in options] for scene in scenes]
+        )
+        figures[f"t5_probe_{name}"] = _probe(
+            mean, wanted, lambda p, w: ((p > 0.5) == w).all(axis=1)
+        )
     at_word, colour = _at_shape_words(texts, states, scenes, t5)
     figures["t5_probe_colour_at_shape_word"] = _probe(
         at_word, colour, lambda p, w: p.argmax(axis=1) == w.argmax(axis=1)
@@ -172,7 +184,9 @@ def measure_vae(vae: Vae, scenes: Sequence[Scene]) -> dict[str, float]:
     figures = {}
     for name, size in (("vae_psnr", (64, 64)), ("vae_psnr_64x96", (64, 96))):
         pixels = np.stack([np.asarray(draw(scene, size)) for scene in scenes])
-        figures[name] = float(psnr(pixels, vae.decode(vae.encode(pixels)[:, : vae.channels])).mean())
+        figures[name] = float(
+            psnr(pixels, vae.decode(vae.encode(pixels)[:, : vae.channels])).mean()
+        )
     return figures
 
 

@@ -23,7 +23,9 @@ _CHUNK: Final = 2000
 _IGNORED: Final = -100
 
 
-def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int) -> dict[str, Any]:
+def train(
+    folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int
+) -> dict[str, Any]:
     """Train for `seconds` and write a transformers directory; returns what the model card tells."""
     import torch
     from transformers import T5Config, T5EncoderModel, T5ForConditionalGeneration
@@ -74,11 +76,15 @@ def _sentences(seed: np.random.SeedSequence) -> list[tuple[str, str]]:
 
 def _ids(tokenizer: Any, texts: list[str]) -> NDArray[np.int64]:
     """[n, _LENGTH] token ids, padded with 0."""
-    padded = tokenizer(texts, padding="max_length", truncation=True, max_length=_LENGTH)["input_ids"]
+    padded = tokenizer(texts, padding="max_length", truncation=True, max_length=_LENGTH)[
+        "input_ids"
+    ]
     return np.asarray(padded, np.int64)
 
 
-def corrupt(ids: NDArray[np.int64], first: int, rng: np.random.Generator) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+def corrupt(
+    ids: NDArray[np.int64], first: int, rng: np.random.Generator
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Mask about a fifth of each row's tokens in short spans; `first` is the id of `<extra_id_0>`.
 
     Returns inputs and targets, [n, _LENGTH], padded with 0.
@@ -118,7 +124,9 @@ def _optimise(
         for group in optimiser.param_groups:
             group["lr"] = rate
         rows = rng.integers(0, len(texts), batch)
-        given, wanted = (texts[rows], gists[rows]) if steps % 2 else corrupt(texts[rows], first, rng)
+        given, wanted = (
+            (texts[rows], gists[rows]) if steps % 2 else corrupt(texts[rows], first, rng)
+        )
         source, target = (torch.from_numpy(ids).to(device) for ids in (given, wanted))
         labels = target.masked_fill(target == 0, _IGNORED)
         loss = model(input_ids=source, attention_mask=(source != 0).long(), labels=labels).loss

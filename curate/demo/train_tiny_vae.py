@@ -19,7 +19,9 @@ _KL_WEIGHT: Final = 3e-5
 _SIZES: Final = ((64, 64), (96, 64), (64, 96))
 
 
-def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int) -> dict[str, Any]:
+def train(
+    folder: Path, *, device: str, seconds: float, seed: int, count: int, workers: int
+) -> dict[str, Any]:
     """Train for `seconds` and write a diffusers directory; returns what the model card tells."""
     import torch
     from diffusers import AutoencoderKL
@@ -39,7 +41,12 @@ def train(folder: Path, *, device: str, seconds: float, seed: int, count: int, w
     model.register_to_config(scaling_factor=round(1 / _spread(model, data[0][:2048]), 4))
     model.to("cpu", torch.float16).save_pretrained(folder)
     parameters = sum(value.numel() for value in model.parameters())
-    return {"objective": LABEL, "steps": steps, "parameters": parameters, "pictures": count + count // 4}
+    return {
+        "objective": LABEL,
+        "steps": steps,
+        "parameters": parameters,
+        "pictures": count + count // 4,
+    }
 
 
 def _optimise(model: Any, data: list[Any], *, device: str, seconds: float, seed: int) -> int:
@@ -56,7 +63,9 @@ def _optimise(model: Any, data: list[Any], *, device: str, seconds: float, seed:
             group["lr"] = rate
         source = data[0] if steps % 4 else data[1 + steps // 4 % 2]
         rows = torch.randint(len(source), (batch,), device=device, generator=generator)
-        with torch.autocast(device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")):
+        with torch.autocast(
+            device.split(":")[0], torch.bfloat16, enabled=device.startswith("cuda")
+        ):
             loss = _loss(model, source[rows])
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -87,5 +96,7 @@ def _spread(model: Any, pixels: Any) -> float:
 
     model.eval()
     with torch.inference_mode():
-        parts = [model.encode(_scaled(part)).latent_dist.mode().float() for part in pixels.split(64)]
+        parts = [
+            model.encode(_scaled(part)).latent_dist.mode().float() for part in pixels.split(64)
+        ]
     return float(torch.cat(parts).std())

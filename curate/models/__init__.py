@@ -44,7 +44,9 @@ def resolve(ref: str, part: Part) -> Path:
     else:
         path = Path(ref).expanduser()
     if not path.is_dir():
-        raise MissingInput(f"model {ref!r}: no directory {path}; give the folder of the {part} weights")
+        raise MissingInput(
+            f"model {ref!r}: no directory {path}; give the folder of the {part} weights"
+        )
     if (path / "model_index.json").is_file():
         path = path / _FOLDERS[part]
     _check(path, ref, part)
@@ -115,10 +117,14 @@ def _hub(ref: str) -> Path:
 def _check(path: Path, ref: str, part: Part) -> None:
     config = path / CONFIG[part]
     if not config.is_file():
-        raise ModelError(f"model {ref!r}: {config} is missing, so {path} is not a {part} model directory")
+        raise ModelError(
+            f"model {ref!r}: {config} is missing, so {path} is not a {part} model directory"
+        )
     if any(path.glob("*.safetensors")):
         return
-    pickled = sorted(p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in path.glob(pattern))
+    pickled = sorted(
+        p.name for pattern in ("*.bin", "*.pt", "*.pth", "*.ckpt") for p in path.glob(pattern)
+    )
     if pickled:
         raise ModelError(
             f"model {ref!r}: {path} has weights only as {', '.join(pickled)}, and pickles are not "

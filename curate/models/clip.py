@@ -29,7 +29,9 @@ Pictures = NDArray[np.uint8] | Sequence[Image.Image] | Sequence[NDArray[np.uint8
 class Clip:
     """A loaded CLIP model; `dim` is the width of its embeddings, `digest` hashes its files."""
 
-    def __init__(self, model: Any, preprocess: Any, tokenizer: Any, path: Path, device: torch.device) -> None:
+    def __init__(
+        self, model: Any, preprocess: Any, tokenizer: Any, path: Path, device: torch.device
+    ) -> None:
         self._model, self._preprocess, self._tokenizer = model, preprocess, tokenizer
         self._device, self._dtype = device, dtype_of(device)
         self.digest = digest(path)

@@ -21,7 +21,9 @@ def pick(device: str) -> torch.device:
     if device == "auto":
         return torch.device("cuda" if found else "cpu")
     if device.startswith("cuda") and not found:
-        raise EngineError(f"device {device!r} was asked for, but torch finds no CUDA device; use auto or cpu")
+        raise EngineError(
+            f"device {device!r} was asked for, but torch finds no CUDA device; use auto or cpu"
+        )
     return torch.device(device)
 
 

@@ -45,7 +45,9 @@ class T5:
         path, target = resolve(ref, "t5"), pick(device)
         kind = read_config(path, "config.json").get("model_type")
         if kind not in ("t5", "mt5"):
-            raise ModelError(f"model {ref!r}: {path}/config.json is of a {kind!r} model, expected t5")
+            raise ModelError(
+                f"model {ref!r}: {path}/config.json is of a {kind!r} model, expected t5"
+            )
         with loading(ref, path, "transformers"):
             model, report = T5EncoderModel.from_pretrained(
                 path, dtype=dtype_of(target), local_files_only=True, use_safetensors=True,
@@ -60,7 +62,9 @@ class T5:
         cleaned = [shortened(text).lower().strip() for text in texts]
         if not cleaned:
             return []
-        ids: list[list[int]] = self._tokenizer(cleaned, truncation=True, max_length=MAX_TOKENS)["input_ids"]
+        ids: list[list[int]] = self._tokenizer(cleaned, truncation=True, max_length=MAX_TOKENS)[
+            "input_ids"
+        ]
         return ids
 
     def encode(self, texts: Sequence[str], *, batch_size: int = 64) -> list[NDArray[np.float32]]:
@@ -92,7 +96,10 @@ def _plan(lengths: Sequence[int], batch_size: int) -> Iterator[list[int]]:
     start = 0
     while start < len(order):
         end = start
-        while end < min(start + batch_size, len(order)) and lengths[order[end]] == lengths[order[start]]:
+        while (
+            end < min(start + batch_size, len(order))
+            and lengths[order[end]] == lengths[order[start]]
+        ):
             end += 1
         yield order[start:end]
         start = end

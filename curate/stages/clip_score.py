@@ -35,7 +35,9 @@ class ClipScore(Encoder):
     part: ClassVar[Part] = "clip"
     codecs: ClassVar = ("pillow", "torch", "torchvision", "open_clip_torch")
     consumes: ClassVar[pa.Schema] = pa.schema([c.KEY, c.CAPTIONS, *COLUMNS])
-    produces: ClassVar[pa.Schema] = pa.schema([c.CLIP_SCORE, c.CLIP_SCORES, c.CLIP_IMAGE, c.CLIP_TEXT])
+    produces: ClassVar[pa.Schema] = pa.schema(
+        [c.CLIP_SCORE, c.CLIP_SCORES, c.CLIP_IMAGE, c.CLIP_TEXT]
+    )
 
     def open(self) -> Transform:
         from curate.models.clip import Clip

@@ -35,11 +35,14 @@ class Batch:
 def crop_to_bucket(body: bytes, box: Sequence[int], width: int, height: int) -> Pixels:
     """Decode a picture, crop `box` (left, top, right, bottom) and resize it: uint8 [height, width, 3].
 
-    Bicubic with antialiasing. Raises what Pillow raises on damaged bytes (`images.decode.DAMAGE`).
+    Bicubic with antialiasing. Raises ValueError for a box that is empty or leaves the picture, and
+    what Pillow raises on damaged bytes (`images.decode.DAMAGE`).
     """
     with Image.open(BytesIO(body)) as image:
         picture = image.convert("RGB")
     left, top, right, bottom = box
+    if not (0 <= left < right <= picture.width and 0 <= top < bottom <= picture.height):
+        raise ValueError(f"crop box {list(box)} in a picture of {picture.width} × {picture.height}")
     if (right - left, bottom - top) == (width, height):
         return np.asarray(picture.crop((left, top, right, bottom)))
     corners = (float(left), float(top), float(right), float(bottom))

@@ -49,11 +49,15 @@ class T5Stage(Encoder):
 def _encode(table: pa.Table, *, t5: T5, batch_size: int, stage: str) -> pa.Table:
     captions = [_texts(row) for row in table[c.CAPTIONS.name].to_pylist()]
     usable = [any(row) for row in captions]
-    distinct = sorted({text for row, use in zip(captions, usable, strict=True) if use for text in row})
+    distinct = sorted(
+        {text for row, use in zip(captions, usable, strict=True) if use for text in row}
+    )
     states = t5.encode(distinct, batch_size=batch_size)
     counts = {text: len(state) for text, state in zip(distinct, states, strict=True)}
     stored = {text: to_bfloat16(state) for text, state in zip(distinct, states, strict=True)}
-    broken = {text for text, state in zip(distinct, states, strict=True) if not np.isfinite(state).all()}
+    broken = {
+        text for text, state in zip(distinct, states, strict=True) if not np.isfinite(state).all()
+    }
     embeddings, tokens, reasons = [], [], []
     for row, use in zip(captions, usable, strict=True):
         embeddings.append([stored[text] for text in row] if use else None)
@@ -68,7 +72,13 @@ def to_bfloat16(values: NDArray[np.float32]) -> bytes:
     """Little-endian bfloat16 bytes of float32 values, rounded to nearest even."""
     import torch
 
-    return torch.from_numpy(np.ascontiguousarray(values)).bfloat16().view(torch.int16).numpy().tobytes()
+    return (
+        torch.from_numpy(np.ascontiguousarray(values))
+        .bfloat16()
+        .view(torch.int16)
+        .numpy()
+        .tobytes()
+    )
 
 
 def _texts(captions: list[dict[str, str | None]] | None) -> list[str]:
