@@ -92,6 +92,8 @@ def _context(facts: Facts) -> dict[str, Any]:
         "training": training, "scores": facts.scores, "contents": _contents(facts),
         "histogram": clip and charts.both(lambda width: charts.histogram(clip, width)),
         "loss_curve": training and charts.both(lambda width: charts.loss_curve(training, width)),
+        "source": origin.source,
+        "holds": _in_words(list(origin.holds)) or "verdicts only",
         "facts": origin.facts, "models": origin.models, "layers": origin.layers,
         "versions": origin.versions, "recipe_text": origin.recipe_text,
         "exceptions": origin.exceptions, "declaration": origin.declaration, "cell": _cell,

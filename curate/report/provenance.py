@@ -10,11 +10,20 @@ from typing import Any
 
 import yaml
 
+from curate import columns as c
 from curate.report.format import clean, duration, size, thousands
+from curate.report.reading import layer_holding
 from curate.store.dataset import Dataset
 from curate.store.manifest import Layer
 
 RECIPE_LIMIT = 60_000
+_HELD = {
+    c.IMAGE.name: "pictures",
+    c.CAPTIONS.name: "captions",
+    c.CLIP_SCORE.name: "CLIP scores",
+    c.T5_EMBEDDINGS.name: "T5 text embeddings",
+    c.LATENT.name: "VAE latents",
+}
 # settings of the licence stage that accept what the default refuses, and the default of each
 _EXCEPTIONS: dict[str, Any] = {"evidence_at_least": "L3", "versionless": []}
 
@@ -45,6 +54,8 @@ class LayerFacts:
 class Provenance:
     """Where the dataset comes from, ready to be shown."""
 
+    source: str
+    holds: tuple[str, ...]
     facts: tuple[tuple[str, str], ...]
     models: tuple[ModelUse, ...]
     layers: tuple[LayerFacts, ...]
@@ -60,6 +71,8 @@ def provenance(dataset: Dataset) -> Provenance:
     text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=96)
     layers = dataset.manifest.layers
     return Provenance(
+        source=_source(recipe),
+        holds=tuple(word for name, word in _HELD.items() if layer_holding(dataset, name)),
         facts=_facts(dataset),
         models=tuple(
             ModelUse(stage, layer.name, info.ref, info.digest)
@@ -81,7 +94,6 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     device = ", ".join(f"{name} {value}" for name, value in record.get("device", {}).items())
     peak = record.get("peak_memory_bytes")
     rows = [
-        ("Source", _source(record["recipe"])),
         ("Recipe fingerprint", dataset.manifest.recipe_fingerprint),
         ("Started", record.get("started_at")),
         ("Finished", record.get("finished_at")),
@@ -95,9 +107,12 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
 
 
 def _source(recipe: dict[str, Any]) -> str:
-    source = recipe.get("source") or {}
-    shown = {name: value for name, value in source.items() if value not in (None, [], {}, "")}
-    return ", ".join(f"{name}: {clean(value, 120)}" for name, value in shown.items())
+    """Kind and name of the source, then its other settings; a declaration is told elsewhere."""
+    source = {k: v for k, v in (recipe.get("source") or {}).items() if v not in (None, [], {}, "")}
+    source.pop("declare", None)
+    head = " ".join(clean(source.pop(name), 80) for name in ("kind", "name") if name in source)
+    rest = [f"{name} {clean(value, 120)}" for name, value in source.items()]
+    return clean(", ".join([head, *rest]), 240)
 
 
 def _layer(layer: Layer) -> LayerFacts:
