@@ -148,6 +148,7 @@ def _run(
         computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes,
     )  # fmt: skip
     write_record(files, recipe, layers, manifest, inputs=plan.inputs, call=call)
+    files.tidy()
     return Outcome(files.root, manifest, computed, seconds)
 
 
@@ -202,7 +203,7 @@ def _run_pass(
     tasks = tasks_of(recipe, index, layers)
     known = load_commits(files, step.layer)
     todo = [task for task in tasks if task.shard_id not in known]
-    rows = sum(entry.rows for task in tasks for entry in task.data[:1])
+    rows = sum(commit.rows_out for commit in list(layers.values())[-1].values())
     clock = time.perf_counter()
     watch.pass_started(step.layer, todo=len(todo), done=len(tasks) - len(todo), rows=rows)
     if todo:
@@ -283,9 +284,9 @@ def _environment(cluster: Cluster) -> dict[str, str]:
 def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
+    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
     import ray
 
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
     local = cluster.address is None
     options: dict[str, Any] = {"address": cluster.address}
     if local:
@@ -309,6 +310,7 @@ def _execute_ray(
     context.print_on_execution_start = False
     context.target_max_block_size = None  # one block stays one block
     context.max_errored_blocks = 0
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
     size = min(cluster.workers, len(tasks))
     gpus = cluster.gpus_per_worker if any(s.needs.gpus for s in step.stages) else 0.0
     if not ray.cluster_resources().get("GPU"):

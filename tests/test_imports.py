@@ -11,12 +11,12 @@ import pytest
 
 ROOT = Path(__file__).parent.parent / "curate"
 ORDER = [
-    {"columns", "errors", "license", "store", "images", "memory", "schemas"},
+    {"columns", "errors", "license", "store", "images", "memory"},
     {"stage", "yaml_lines"},
     {"models", "sources", "fetch"},
     {"stages", "train.settings", "cluster"},
     {"recipe"},
-    {"shards", "plan", "publish", "engine", "forecast", "progress"},
+    {"shards", "plan", "publish", "record", "engine", "forecast", "progress", "schemas"},
     {"provenance", "report", "train", "deploy"},
     {"commands", "license_command", "demo"},
     {"cli"},

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -72,9 +71,10 @@ class LocalFiles:
             _sync_folder(target.parent)
             return True
 
-    def clear_temp(self) -> None:
-        """Remove what dead writers of this machine left unfinished."""
-        shutil.rmtree(self.root / TEMP, ignore_errors=True)
+    def tidy(self) -> None:
+        """Remove the folder of unfinished files if nobody is writing."""
+        with contextlib.suppress(OSError):
+            (self.root / TEMP).rmdir()
 
     @contextlib.contextmanager
     def _temp(self, data: bytes | memoryview) -> Iterator[Path]:

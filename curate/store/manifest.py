@@ -19,7 +19,6 @@ from curate.store.files import LocalFiles
 MANIFEST = "MANIFEST.json"
 RECORD = "record.json"
 FORMAT = "curate-manifest/1"
-RECORD_FORMAT = "curate-record/1"
 
 
 class Frozen(BaseModel, frozen=True, extra="forbid"):
