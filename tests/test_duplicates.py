@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from pictures import file, scene
@@ -18,7 +17,7 @@ from PIL import Image, ImageOps
 from curate import columns as c
 from curate.demo.corpus import Row, draw_rows
 from curate.stage import apply
-from curate.stages.duplicates import Duplicates, openness
+from curate.stages.duplicates import Duplicates
 from curate.stages.inspect import Inspect
 
 
@@ -102,13 +101,10 @@ def test_the_survivor_is_best_licensed_then_best_evidenced_then_largest_then_fir
         assert [s for _, s in gone.values()] == [survivor]
 
 
-@pytest.mark.parametrize(
-    ("license_id", "rank"),
-    [("CC0-1.0", 0), ("CC-PDM-1.0", 0), ("PD-US-GOV", 0), ("CC-BY-3.0-DE", 1), ("CC-BY-SA-4.0", 2),
-     ("CC-BY-NC-SA-3.0", 3), ("CC-BY-NC-ND-4.0", 4), ("GFDL-1.3", 5), (None, 5)],
-)  # fmt: skip
-def test_openness(license_id: str | None, rank: int) -> None:
-    assert openness(license_id) == rank
+def test_an_unknown_licence_never_survives_a_known_one() -> None:
+    body = file(scene(), "PNG")
+    rows = measured([body] * 3, licenses=["Whatever-1.0", "CC-BY-NC-ND-4.0", None])
+    assert {survivor for _, survivor in found(rows).values()} == {"0001"}
 
 
 # --- what is the same --------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from pydantic import Field
 
 from curate import columns as c
 from curate.images.neighbours import Found, Neighbours, Rows
+from curate.license.policy import openness_rank
 from curate.stage import Barrier
 
 PRINT_BYTES: Final = c.THUMBPRINT.type.byte_width
@@ -103,20 +104,8 @@ def _ranked(rows: pa.Table) -> Rows:
 def _openness(licenses: pa.ChunkedArray) -> pa.ChunkedArray:
     """How little each licence asks, 0 first; each distinct licence is judged once."""
     distinct = pc.unique(licenses)
-    ranks = pa.array([openness(text) for text in distinct.to_pylist()], pa.int8())
+    ranks = pa.array([openness_rank(text) for text in distinct.to_pylist()], pa.int8())
     return ranks.take(pc.index_in(licenses, distinct))
-
-
-def openness(license_id: str | None) -> int:
-    """0 public domain, 1 attribution, 2 share-alike, 3 non-commercial, 4 no derivatives, 5 other."""
-    if license_id is None:
-        return 5
-    if license_id.startswith(("CC0", "CC-PDM", "CC-PDDC", "PD-", "PDDL")):
-        return 0
-    parts = set(license_id.split("-"))
-    if "CC" not in parts:
-        return 5
-    return next((rank for mark, rank in (("ND", 4), ("NC", 3), ("SA", 2)) if mark in parts), 1)
 
 
 def _pixels_and_size(rows: pa.Table) -> pa.ChunkedArray:
