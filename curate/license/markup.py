@@ -1,0 +1,192 @@
+"""HTML and dataset cards: machine-readable licence links first, visible words against them.
+
+A link that carries rel="license" speaks for the item; the words around it may only contradict. A
+link that nothing ties to the work counts only if the words around it are a licence statement.
+"""
+
+from __future__ import annotations
+
+import re
+from html import unescape
+from typing import Final
+
+from curate.license.answer import Parsed, accepted, ambiguous, rejected
+from curate.license.spdx import spdx_id
+from curate.license.text import LIMIT, parse_text
+from curate.license.tools import tool
+from curate.license.urls import parse_url
+from curate.license.words import LICENCE, word_set
+
+HTML_LIMIT: Final = 32768
+_SILENT: Final = word_set("script style template noscript textarea iframe object svg head")
+_VOID: Final = word_set("area base br col embed hr img input link meta source track wbr")
+_RELATIONS: Final = word_set("license cc:license dct:license dcterms:license xhv:license "
+                              "schema:license")  # fmt: skip
+_NAMES: Final = word_set("dc.rights dcterms.license dcterms.rights dc.rights.license license "
+                          "cc:license dct:license dcterms:rights")  # fmt: skip
+_GRANTING: Final = LICENCE | word_set("under rights terms this work photo image")
+
+
+_TAG = re.compile(
+    r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
+    r"(?P<rest>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)>"
+)
+_ATTRIBUTE = re.compile(
+    r"([a-zA-Z_:@][\w:.-]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++)))?+"
+)
+
+
+class _Page:
+    """Licence links, other links and the visible text of a fragment, in one pass over its tags.
+
+    What is hidden (comments, scripts, templates, `hidden`, `display:none`) says nothing.
+    """
+
+    def __init__(self, source: str) -> None:
+        self.marked: list[str] = []
+        self.linked: list[str] = []
+        self.text: list[str] = []
+        self._hidden: list[str] = []
+        source, position = _without_comments(source), 0
+        for tag in _TAG.finditer(source):
+            self._say(source[position : tag.start()])
+            position = tag.end()
+            name = tag["name"].lower()
+            if tag["close"]:
+                self._close(name)
+            else:
+                self._open(name, _attributes(tag["rest"]), tag["rest"].endswith("/"))
+        self._say(source[position:])
+
+    def _say(self, data: str) -> None:
+        if not self._hidden and data:
+            self.text.append(unescape(data))
+
+    def _open(self, name: str, values: dict[str, str], closed: bool) -> None:
+        if self._hidden:
+            if name == self._hidden[-1] and not closed:
+                self._hidden.append(name)
+            return
+        style = values.get("style", "").replace(" ", "").lower()
+        unseen = "hidden" in values or "display:none" in style or "visibility:hidden" in style
+        if not unseen:
+            self._collect(name, values)
+        if (name in _SILENT or unseen) and name not in _VOID and not closed:
+            self._hidden.append(name)
+
+    def _close(self, name: str) -> None:
+        if self._hidden and name == self._hidden[-1]:
+            self._hidden.pop()
+
+    def _collect(self, name: str, values: dict[str, str]) -> None:
+        relations = set(values.get("rel", "").lower().split())
+        properties = set(values.get("property", "").lower().split())
+        item = values.get("itemprop", "").lower().split()
+        named = values.get("name", "").lower() in _NAMES and name == "meta"
+        target = values.get("href") or values.get("content") or values.get("resource") or ""
+        if relations & _RELATIONS or properties & _RELATIONS or "license" in item or named:
+            self.marked.append(target)
+        elif name == "a" and values.get("href"):
+            self.linked.append(values["href"])
+
+
+def _without_comments(source: str) -> str:
+    """The source up to an unclosed comment, without the closed ones."""
+    kept, position = [], 0
+    while (begin := source.find("<!--", position)) >= 0:
+        kept.append(source[position:begin])
+        end = source.find("-->", begin + 4)
+        if end < 0:
+            return "".join(kept)
+        position = end + 3
+    return "".join([*kept, source[position:]])
+
+
+def _attributes(source: str) -> dict[str, str]:
+    """Attributes by lower-case name; the first of two with one name counts, as in browsers."""
+    values: dict[str, str] = {}
+    for match in _ATTRIBUTE.finditer(source):
+        value = match[2] or match[3] or match[4] or ""
+        values.setdefault(match[1].lower(), unescape(value))
+    return values
+
+
+def parse_html(text: str) -> Parsed:
+    """The licence that a fragment of HTML states of its item."""
+    if len(text) > HTML_LIMIT:
+        return rejected("too_long", text[:80])
+    if not text.strip():
+        return rejected("empty")
+    if "<" not in text:
+        return parse_text(text)
+    reader = _Page(text)
+    words = re.sub(r"\s+", " ", " ".join(reader.text)).strip()
+    said = parse_text(words) if words and len(words) <= LIMIT else rejected("unrecognised", words)
+    if reader.marked:
+        return _from_links(reader.marked, said)
+    links = [link for link in reader.linked if parse_url(link).reason != "not_a_licence_url"]
+    if not links:
+        return said
+    answer = _from_links(links, said)
+    granting = said.id is not None or set(re.findall(r"[^\W\d_]+", words.lower())) & _GRANTING
+    if answer.status == "ok" and not granting:
+        return ambiguous("unmarked_link", links[0])
+    return answer
+
+
+def _from_links(links: list[str], said: Parsed) -> Parsed:
+    """One tool in all links, and visible words that do not speak against it."""
+    answers = [parse_url(link) for link in links]
+    known = [answer for answer in answers if answer.status != "reject"]
+    if not known:
+        return answers[0]
+    if len({(answer.id, answer.family) for answer in known}) > 1 or len(known) < len(answers):
+        return ambiguous("conflict", " | ".join(links))
+    first = known[0]
+    if first.id is None:
+        return first
+    if said.id not in (None, first.id):
+        return ambiguous("conflict", f"{links[0]} | {said.matched or ''}")
+    if said.reason == "negated":
+        return rejected("negated", said.matched or "")
+    weak = ("versionless", "no_tool", "public_domain", "port_unclear", "unrecognised", "no_marker",
+            "empty", "incomplete_version", "port_missing")  # fmt: skip
+    if said.id is None and said.reason not in weak:
+        return ambiguous("contradiction", said.matched or "")
+    family = tool(first.id).family
+    if said.family and said.family != family:
+        return ambiguous("conflict", f"{links[0]} | {said.matched or ''}")
+    return accepted(tool(first.id), "markup", links[0])
+
+
+_CARD_LINE = re.compile(r"^license\s*:\s*(.*)$", re.MULTILINE)
+
+
+def hf_card(text: str) -> Parsed:
+    """A Hugging Face licence tag, or the `license:` entry of a card's YAML header."""
+    if len(text) > HTML_LIMIT:
+        return rejected("too_long", text[:80])
+    value = text.strip()
+    if value.startswith("---"):
+        value = value[3:].partition("\n---")[0]
+    lines = _CARD_LINE.findall(value)
+    if not lines and ("\n" in value or ":" in value):
+        return rejected("malformed", value)
+    if len(lines) > 1:
+        return ambiguous("conflict", value)
+    if lines:
+        value = lines[0] or " ".join(re.findall(r"license\s*:\s*\n((?:\s*-\s*\S+\n?)+)", value))
+    tags = re.findall(r"[\w.+-]+", re.sub(r"(?m)^\s*-\s+", "", value).replace("license:", ""))
+    if not tags:
+        return rejected("empty")
+    answers = [_tag(tag) for tag in tags]
+    if len(answers) > 1 and len({a.id for a in answers}) > 1:
+        return ambiguous("conflict", value)
+    return answers[0]
+
+
+def _tag(tag: str) -> Parsed:
+    folded = tag.lower()
+    if folded in ("unknown", "other", "none", "unlicensed", "proprietary"):
+        return rejected("no_licence", tag)
+    return spdx_id(tag)

@@ -1,0 +1,261 @@
+"""Source kinds whose values mean what the source says they mean, and nothing else.
+
+Each rule stands beside the fact that it rests on. A value outside the source's own list is
+rejected; it is never read as free text.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+from curate.license.answer import Parsed, accepted, ambiguous, rejected
+from curate.license.tools import UNITS, by_unit, tool
+from curate.license.urls import parse_url
+
+JSON_LIMIT: Final = 4096
+_ARR: Final = "!all_rights_reserved"
+
+
+def _look_up(table: Mapping[str, str], text: str) -> Parsed:
+    """Entries are an id, `!reason` to reject, or `?reason` to call ambiguous."""
+    value = text.strip()
+    entry = table.get(re.sub(r"\s+", " ", value).lower())
+    if entry is None:
+        return rejected("malformed" if value else "empty", value)
+    if entry.startswith("!"):
+        return rejected(entry[1:], value)
+    if entry.startswith("?"):
+        reason, _, family = entry[1:].partition(":")
+        return ambiguous(reason, value, family or None)
+    return accepted(tool(entry), "source_rule", value)
+
+
+def _six(version: str) -> list[str]:
+    """The six licences in the order in which Flickr numbers its first ones, from 1."""
+    return [f"CC-BY{suffix}-{version}" for suffix in ("-NC-SA", "-NC", "-NC-ND", "", "-SA", "-ND")]
+
+
+# flickr.photos.licenses.getInfo: 1–6 are version 2.0, 11–16 version 4.0 in another order
+_FLICKR_ID: Final = {
+    "0": _ARR,
+    **{str(n): id_ for n, id_ in enumerate(_six("2.0"), 1)},
+    "7": "!no_known_restrictions", "8": "PD-US-GOV", "9": "CC0-1.0", "10": "CC-PDM-1.0",
+    "11": "CC-BY-4.0", "12": "CC-BY-SA-4.0", "13": "CC-BY-ND-4.0", "14": "CC-BY-NC-4.0",
+    "15": "CC-BY-NC-SA-4.0", "16": "CC-BY-NC-ND-4.0",
+}  # fmt: skip
+
+# the names that Flickr's API gave to 1–6 have no version; only version 2.0 ever had them
+_YFCC: Final = {
+    "attribution-noncommercial-sharealike license": "CC-BY-NC-SA-2.0",
+    "attribution-noncommercial license": "CC-BY-NC-2.0",
+    "attribution-noncommercial-noderivs license": "CC-BY-NC-ND-2.0",
+    "attribution license": "CC-BY-2.0",
+    "attribution-sharealike license": "CC-BY-SA-2.0",
+    "attribution-noderivs license": "CC-BY-ND-2.0",
+}
+_FLICKR_NAME: Final = {
+    "all rights reserved": _ARR,
+    **_YFCC,
+    "no known copyright restrictions": "!no_known_restrictions",
+    "united states government work": "PD-US-GOV",
+    "public domain dedication (cc0)": "CC0-1.0",
+    "public domain mark": "CC-PDM-1.0",
+    **{id_.replace("CC-", "cc ").replace("-2.0", " 2.0").replace("-4.0", " 4.0").lower(): id_
+       for id_ in [*_six("2.0"), *_six("4.0")]},
+    "cc0 1.0": "CC0-1.0", "cc0": "CC0-1.0", "public domain mark 1.0": "CC-PDM-1.0",
+}  # fmt: skip
+
+# iNaturalist's model: licences are version 4.0 since it says so of all; 8 and 9 differ from Flickr
+_INAT_INT: Final = {
+    "0": _ARR,
+    **{str(n): id_ for n, id_ in enumerate(_six("4.0"), 1)},
+    "7": "!no_known_restrictions", "8": "?versionless:GFDL", "9": "CC0-1.0",
+}  # fmt: skip
+_INAT_CODE: Final = {
+    **{id_.removesuffix("-4.0").lower(): id_ for id_ in _six("4.0")},
+    "cc0": "CC0-1.0", "pd": "?public_domain", "gfdl": "?versionless:GFDL", "c": _ARR,
+    "all-rights-reserved": _ARR, "all rights reserved": _ARR, "null": "!no_licence",
+}  # fmt: skip
+
+# Common Crawl links reduced to their path element: no version, so only the single-version tools
+_FONDANT: Final = {
+    **{unit: f"?versionless:CC-{unit.upper()}" for unit in
+       ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd")},
+    "by-nd-nc": "?versionless:CC-BY-NC-ND",
+    "zero": "CC0-1.0", "cc0": "CC0-1.0", "mark": "CC-PDM-1.0", "pdm": "CC-PDM-1.0",
+    "publicdomain": "?public_domain", "public domain": "?public_domain",
+    "unknown": "!no_licence", "none": "!no_licence",
+}  # fmt: skip
+
+_SMITHSONIAN: Final = {"cc0": "CC0-1.0", "usage conditions apply": "!no_licence",
+                       "not determined": "!no_licence"}  # fmt: skip
+# the Met puts pictures of public domain works under CC0 and marks no others
+_MET: Final = {"true": "CC0-1.0", "false": "!no_licence"}
+_CLEVELAND: Final = {"cc0": "CC0-1.0", "copyrighted": _ARR}
+_VICTORIA_NAMES: Final = {
+    "public domain": "?public_domain", "public domain mark": "CC-PDM-1.0",
+    "public domain mark 1.0": "CC-PDM-1.0", "cc0": "CC0-1.0", "all rights reserved": _ARR,
+    **{f"cc {unit}": f"?versionless:CC-{unit.upper()}" for unit in
+       ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd")},
+}  # fmt: skip
+
+
+def flickr_id(text: str) -> Parsed:
+    return _look_up(_FLICKR_ID, text)
+
+
+def flickr_name(text: str) -> Parsed:
+    return _look_up(_FLICKR_NAME, text)
+
+
+def yfcc100m_licensename(text: str) -> Parsed:
+    return _look_up(_YFCC, text)
+
+
+def inat_license_int(text: str) -> Parsed:
+    return _look_up(_INAT_INT, text)
+
+
+def inat_code(text: str) -> Parsed:
+    return _look_up(_INAT_CODE, re.sub(r"[\s_]+", "-", text.strip()))
+
+
+def fondant_license_type(text: str) -> Parsed:
+    return _look_up(_FONDANT, text)
+
+
+def smithsonian_access(text: str) -> Parsed:
+    return _look_up(_SMITHSONIAN, text)
+
+
+def met_is_public_domain(text: str) -> Parsed:
+    return _look_up(_MET, text)
+
+
+def cleveland_share_license_status(text: str) -> Parsed:
+    return _look_up(_CLEVELAND, text)
+
+
+def laion_license(text: str) -> Parsed:
+    """An address found on the page, or `?` where there was none."""
+    value = text.strip()
+    if value in ("?", "", "nan", "None"):
+        return rejected("no_licence" if value else "empty", value)
+    return parse_url(value)
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """A JSON object in a string, or None. Large or deeply nested text is not one."""
+    if len(text) > JSON_LIMIT or text.count("{") + text.count("[") > 50:
+        return None
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
+def _field(value: Mapping[str, Any], *names: str) -> str | None:
+    """The first of some fields as text; None where all are missing or null."""
+    for name in names:
+        found = value.get(name)
+        if isinstance(found, bool) or found is None:
+            continue
+        if isinstance(found, (str, int, float)):
+            return str(found).strip()
+    return None
+
+
+def museumvictoria_licence(text: str) -> Parsed:
+    """The API's licence object (the address decides) or its short name."""
+    value = object_of(text)
+    if value is None:
+        table = _look_up(_VICTORIA_NAMES, text)
+        return table if table.reason != "malformed" or "/" not in text else parse_url(text)
+    address = _field(value, "uri", "url")
+    if address:
+        return parse_url(address)
+    return _look_up(_VICTORIA_NAMES, _field(value, "shortName", "name") or "")
+
+
+def openverse_pair(text: str) -> Parsed:
+    """`{"license": "by-nc", "license_version": "2.0"}`; a licence address must agree with it."""
+    value = object_of(text)
+    if value is None:
+        return rejected("malformed" if text.strip() else "empty", text)
+    unit = _field(value, "license", "license_type", "code")
+    version = _field(value, "license_version", "version")
+    pair = _unit_and_version(unit, version, None, text)
+    return _agreeing(pair, _field(value, "license_url", "url"), text)
+
+
+def cc_triple(text: str) -> Parsed:
+    """`{"unit": "by-nc", "version": "3.0", "jurisdiction": "de"}`."""
+    value = object_of(text)
+    if value is None:
+        return rejected("malformed" if text.strip() else "empty", text)
+    unit = _field(value, "unit", "license", "licence", "license_type", "type", "code", "tool")
+    version = _field(value, "version", "license_version")
+    port = _field(value, "jurisdiction", "jurisdiction_code", "port", "license_jurisdiction")
+    return _unit_and_version(unit, version, port, text)
+
+
+def _agreeing(pair: Parsed, address: str | None, text: str) -> Parsed:
+    if not address:
+        return pair
+    named = parse_url(address)
+    if named.id is None or pair.id is None:
+        return ambiguous("conflict", text) if pair.id or named.id else pair
+    ported = tool(named.id)
+    same = (ported.family, ported.version) == (tool(pair.id).family, tool(pair.id).version)
+    return named if same else ambiguous("conflict", text)
+
+
+_ALIASES: Final = {"cc0": "zero", "pdm": "mark", "zero": "zero", "mark": "mark"}
+
+
+def _unit_and_version(
+    unit: str | None, version: str | None, port: str | None, text: str
+) -> Parsed:
+    if not unit:
+        return rejected("malformed", text)
+    name = unit.lower().removeprefix("cc ").removeprefix("cc-")
+    name = _ALIASES.get(name, name.replace(" ", "-"))
+    if name not in UNITS:
+        known = name in ("publicdomain", "pd", "public-domain")
+        return ambiguous("public_domain", text) if known else rejected("impossible", text)
+    place = (port or "").lower()
+    place = "" if place in ("unported", "generic", "international", "intl", "none", "null") else place
+    single = name in ("zero", "mark")
+    if not version:
+        family = (by_unit("zero", "1.0") if single else None) or None
+        if single and not place and family:
+            return accepted(by_unit(name, "1.0") or family, "source_rule", text)
+        return ambiguous("versionless", text, f"CC-{name.upper()}")
+    if name == "by-nc-nd" and version == "1.0":
+        name = "by-nd-nc"
+    found = by_unit(name, version, place)
+    if found is not None:
+        return accepted(found, "source_rule", text)
+    missing = not place and version == "2.1" and name.startswith("by")
+    return ambiguous("port_missing", text) if missing else rejected("impossible", text)
+
+
+RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
+    "flickr_id": flickr_id,
+    "flickr_name": flickr_name,
+    "yfcc100m_licensename": yfcc100m_licensename,
+    "inat_license_int": inat_license_int,
+    "inat_code": inat_code,
+    "fondant_license_type": fondant_license_type,
+    "smithsonian_access": smithsonian_access,
+    "met_isPublicDomain": met_is_public_domain,
+    "cleveland_share_license_status": cleveland_share_license_status,
+    "museumvictoria_licence": museumvictoria_licence,
+    "laion_license": laion_license,
+    "openverse_pair": openverse_pair,
+    "cc_triple": cc_triple,
+}

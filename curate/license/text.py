@@ -1,0 +1,347 @@
+"""Free text: a licence field, a sentence, a notice. Exactly one tool must remain, and no doubt.
+
+Mentions and addresses are found first; what is left of the text must not withdraw, limit or doubt
+them. Two licences are a conflict unless an explicit "or" stands between them.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass, replace
+from itertools import pairwise
+from typing import Final
+
+from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
+from curate.license.mention import Mention, Reader
+from curate.license.spdx import parse_spdx
+from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
+from curate.license.urls import parse_url
+from curate.license.words import AND, LICENCE, NOT, OR, VERSION
+
+LIMIT: Final = 4096
+_MENTIONS: Final = 40
+
+_FOLD: Final = {
+    **dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D, 0x2043], "-"),
+    **dict.fromkeys([0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000, 9, 10, 11, 12, 13], " "),
+    **dict.fromkeys([0x200B, 0x2060, 0xFEFF, 0xAD], ""),
+    0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0xFF08: "(", 0xFF09: ")",
+}  # fmt: skip
+_HIDDEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f‎‏‪-‮⁦-⁩]")
+_CHUNK = re.compile(r"[^\s<>\"'|]+")
+_FILE_OR_HOST = re.compile(
+    r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
+    re.IGNORECASE,
+)
+_SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
+_LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
+_NEUTRAL = re.compile(
+    r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
+    r"(?:noted|stated|indicated|specified)"
+    r"|(?:sofern|soweit|wenn) nicht anders \w+|sauf (?:mention|indication) contraire"
+    r"|no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
+    r"|(?:no|without) (?:changes|modifications?|alterations)(?: (?:were |have been )?made)?"
+    r"|not (?:been )?(?:modified|altered|changed)|without (?:any )?warranty|"
+    r"(?:some|certains|algunos|einige) (?:rights|droits|derechos|rechte) "
+    r"(?:reserved|réservés|reservados|vorbehalten)",
+    re.IGNORECASE,
+)
+_RESERVED = re.compile(
+    r"all rights? (?:are )?reserved|alle rechte vorbehalten|tous droits réservés|"
+    r"todos (?:los|os) (?:derechos|direitos) reservados|tutti i diritti riservati|"
+    r"alle rechten voorbehouden|все права защищены|wszelkie prawa zastrzeżone|"
+    r"(?<!some )\brights reserved|版权所有|無断転載禁止|in copyright",
+    re.IGNORECASE,
+)
+_LIMITS = re.compile(
+    r"non[- ]?commercial|personal use|private use|educational|editorial|research only|"
+    r"permission|only for|for .{0,30}\bonly\b|text only|(?:text|data|code|metadata) (?:is|are)\b|"
+    r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
+    r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
+    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required",
+    re.IGNORECASE,
+)
+_DOUBT = re.compile(
+    r"\b(?:maybe|perhaps|probably|possibly|presumably|apparently|allegedly|unknown|unclear|unsure|"
+    r"uncertain|pending|tbd|tbc|todo|might|could|would|should|will|wish|hope|vermutlich|"
+    r"vielleicht|peut[- ]être|similar|compatible|equivalent|comparable|inspired|style|like|"
+    r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
+    r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if)\b",
+    re.IGNORECASE,
+)
+_UNNAMED = re.compile(
+    r"\b(?:gfdl|gnu free documentation licen[sc]e|gnu fdl|free art licen[sc]e|"
+    r"licence art libre|copyrighted free use|copyleft|open government licen[sc]e|"
+    r"open database licen[sc]e|some rights reserved|no rights reserved)",
+    re.IGNORECASE,
+)
+_NO_KNOWN = re.compile(r"no known (?:copyright )?restrictions?|no known copyright", re.I)
+_US_GOV: Final = re.compile(r"u\.?s\.? government work|united states government work", re.I)
+_FAMILIES = (
+    (re.compile(r"(?:gnu free documentation licen[sc]e|gnu fdl|\bgfdl)[ ,\-v(]*(?:version )?"
+                r"(1\.[123])?((?: ?\+| (?:or|and) (?:any )?later)|-or-later|-only| only)?",
+                re.I), "GFDL"),
+    (re.compile(r"\b(?:free art licen[sc]e|licence art libre|\bfal\b|\blal\b)[ ,\-v(]*"
+                r"(?:version )?(1\.[23])?()", re.I), "LAL"),
+    (re.compile(r"\b(?:odc[- ])?(?:odbl|open database licen[sc]e)\b[ ,\-(]*(?:odbl)?[ ,\-v)]*(1\.0)?()",
+                re.I), "ODbL"),
+    (re.compile(r"\b(?:odc[- ])?pddl\b[ ,\-v]*(1\.0)?()", re.I), "PDDL"),
+    (re.compile(r"\b(?:odc-by|open data commons attribution licen[sc]e)\b[ ,\-v]*(1\.0)?()",
+                re.I), "ODC-By"),
+    (re.compile(r"\b(?:ogl|open government licen[sc]e)\b[ ,\-v(]*(?:uk[ \-]*)?(?:version )?"
+                r"([123]\.0)?()", re.I), "OGL-UK"),
+)  # fmt: skip
+
+
+@dataclass(frozen=True, slots=True)
+class _Found:
+    start: int
+    end: int
+    answer: Parsed
+    marked: bool = True
+
+
+def fold(text: str) -> str:
+    """Typographic dashes, spaces and quotes in their plain form; nothing else is changed."""
+    return text.translate(_FOLD)
+
+
+def _key(text: str) -> str:
+    return re.sub(r"[\s_-]+", "-", fold(text).strip().lower())
+
+
+def _exact() -> dict[str, Tool]:
+    table: dict[str, Tool] = {t.id.lower(): t for t in TOOLS.values()}
+    for tool in CREATIVE_COMMONS:
+        title = tool.title
+        for form in (tool.identifier, tool.id, title, f"Creative Commons {title}",
+                     f"CC {title}", f"{title} ({tool.identifier})"):  # fmt: skip
+            for ending in ("", " License", " Licence"):
+                table[_key(form + ending)] = tool
+    return table
+
+
+_EXACT: Final = _exact()
+
+
+def parse_text(text: str, *, choice: bool = False) -> Parsed:
+    """The one tool that a text grants, or why there is none.
+
+    `choice` says that by the source's rule several versions in a row are alternatives.
+    """
+    if len(text) > LIMIT:
+        return rejected("too_long", text[:80])
+    if _HIDDEN.search(text):
+        return rejected("hidden_characters", text)
+    folded = plain = " ".join(fold(text).split())
+    if not plain:
+        return rejected("empty")
+    exact = _EXACT.get(_key(plain))
+    if exact is not None:
+        reason = "title" if exact.title[:6].lower() in plain.lower() else "identifier"
+        return accepted(exact, reason, plain)
+    if " or " in plain.lower() and re.fullmatch(r"[\w.+()\s-]+", plain):
+        expression = parse_spdx(plain)
+        if expression.id:
+            return expression
+    return _judge(folded, choice)
+
+
+def _judge(folded: str, choice: bool) -> Parsed:
+    found, rest = _addresses(folded)
+    lookalike = any(f.answer.reason in ("lookalike", "rights_statement") for f in found)
+    good = [f for f in found if f.answer.reason not in ("not_a_licence_url", "lookalike")]
+    rest, families = _family_mentions(rest)
+    mentions, rest = _mentions(rest, choice)
+    good = sorted(good + families + mentions, key=lambda f: f.start)
+    if len(good) > _MENTIONS:
+        return ambiguous("conflict", folded)
+    answer = _combine(good, rest, folded)
+    if answer.status == "ok" and lookalike:
+        return ambiguous("contradiction", folded)
+    return rejected("lookalike", folded) if lookalike and answer.status != "ok" else answer
+
+
+def _addresses(folded: str) -> tuple[list[_Found], str]:
+    """Every address in the text, judged, and the text with them blanked out."""
+    found = []
+    rest = folded
+    for chunk in _CHUNK.finditer(folded):
+        begin = _address_start(chunk[0])
+        if begin < 0:
+            continue
+        url = chunk[0][begin:].rstrip(".,;:!?)]}*")
+        begin += chunk.start()
+        found.append(_Found(begin, chunk.end(), parse_url(url)))
+        rest = rest[:begin] + " " * (chunk.end() - begin) + rest[chunk.end() :]
+    return found, rest
+
+
+def _address_start(chunk: str) -> int:
+    """Where an address, file name or host begins in a run of text without spaces, or -1.
+
+    Only a label such as `License:` or an opening bracket may stand before it; anything else makes
+    the whole run one address, so that one carried inside another is never read alone.
+    """
+    scheme = _SCHEME.search(chunk)
+    if scheme is not None:
+        return scheme.start() if _LABEL.fullmatch(chunk, 0, scheme.start()) else 0
+    if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk):
+        return len(chunk) - len(chunk.lstrip("([{*"))
+    return -1
+
+
+def _family_mentions(rest: str) -> tuple[str, list[_Found]]:
+    """Licences of other families, blanked out so that nothing in them is read as CC."""
+    found = []
+    for pattern, family in _FAMILIES:
+        for match in pattern.finditer(rest):
+            id_ = f"{family}-{match[1]}" if match[1] else {"ODbL": "ODbL-1.0", "PDDL": "PDDL-1.0",
+                                                          "ODC-By": "ODC-By-1.0"}.get(family, "")
+            later = (match[2] or "").strip().lower()
+            if id_ and family == "GFDL" and later:
+                id_ += "-only" if "only" in later else "-or-later"
+            tool = TOOLS.get(id_)
+            answer = accepted(tool, "identifier", match[0]) if tool else ambiguous(
+                "versionless", match[0], family
+            )
+            found.append(_Found(match.start(), match.end(), answer))
+            rest = rest[: match.start()] + " " * len(match[0]) + rest[match.end() :]
+    return rest, found
+
+
+def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
+    neutral = _NEUTRAL.sub(lambda m: " " * len(m[0]), rest)
+    reader = Reader(neutral, choice=choice)
+    found: list[_Found] = []
+    at = 0
+    blanked = neutral
+    while at < len(reader.tokens) and len(found) <= _MENTIONS:
+        mention, at_next = reader.read(at)
+        if mention is not None:
+            found.append(_checked(mention, neutral))
+            blanked = blanked[: mention.start] + " " * (mention.end - mention.start) + (
+                blanked[mention.end :]
+            )
+        at = max(at + 1, at_next)
+    return found, blanked
+
+
+def _checked(mention: Mention, text: str) -> _Found:
+    """A mention glued to other words by a hyphen, dot or slash is a name, not a statement."""
+    before = text[max(0, mention.start - 2) : mention.start]
+    glued = bool(re.search(r"\w[-._@\\#]$", before)) and mention.answer.id is not None
+    answer = ambiguous("port_unclear", mention.answer.matched or "") if glued else mention.answer
+    if mention.answer.id and re.match(r"[.]?\w|-\w|['@\\]\w|\s?\?", text[mention.end :]):
+        answer = ambiguous("port_unclear", mention.answer.matched or "")
+    return _Found(mention.start, mention.end, answer, mention.marked)
+
+
+def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
+    if not found:
+        return _nothing(rest, folded)
+    reserved = bool(_RESERVED.search(rest))
+    if all(f.answer.status == "reject" for f in found):
+        return rejected("all_rights_reserved", folded) if reserved else found[0].answer
+    withdrawn = [f for f in found if _negated(f, rest)]
+    if withdrawn:
+        same = len(withdrawn) == len(found)
+        return rejected("negated", folded) if same else ambiguous("contradiction", folded)
+    answer = _single(found, rest)
+    if answer.status != "ok":
+        return rejected("all_rights_reserved", folded) if reserved and not answer.family and (
+            answer.reason in ("no_tool", "public_domain")
+        ) else answer
+    doubt = _doubt(found, rest, answer, reserved)
+    return ambiguous(doubt, folded) if doubt else answer
+
+
+def _single(found: list[_Found], rest: str) -> Parsed:
+    """The answer that all mentions agree on, or a choice between them."""
+    named = [f for f in found if f.answer.reason not in ("no_tool", "public_domain")]
+    vague = [f.answer for f in found if f not in named]
+    exact = [f for f in named if f.answer.status == "ok"]
+    families = {TOOLS[f.answer.id].family for f in exact if f.answer.id}
+    named = [
+        f for f in named
+        if not (f.answer.reason == "versionless" and exact and f.answer.family in families)
+        and not (f.answer.reason == "no_marker" and exact)
+    ]  # fmt: skip
+    if not named:
+        return vague[0] if vague else rejected("unrecognised")
+    if len({(f.answer.id, f.answer.reason if not f.answer.id else "") for f in named}) == 1 and (
+        len({f.answer.family for f in named}) == 1
+    ):
+        whole = replace(named[0].answer, reason=_reason(named))
+        return _against_public_domain(whole, vague, rest)
+    if _is_choice(named, rest):
+        return elect([f.answer for f in named], " or ".join(f.answer.matched or "" for f in named))
+    return ambiguous("conflict", " | ".join(f.answer.matched or "" for f in named))
+
+
+def _against_public_domain(answer: Parsed, vague: list[Parsed], rest: str) -> Parsed:
+    free = answer.id is None or (not TOOLS[answer.id].by and not TOOLS[answer.id].nc)
+    if not free and any(v.reason == "public_domain" for v in vague):
+        return ambiguous("conflict", answer.matched or "")
+    return answer
+
+
+def _reason(named: list[_Found]) -> str:
+    reasons = [f.answer.reason for f in named]
+    return reasons[0] if len(set(reasons)) == 1 else "statement"
+
+
+def _is_choice(named: list[_Found], rest: str) -> bool:
+    """Whether an explicit "or", and nothing but licence words, stands between all neighbours."""
+    glue = LICENCE | VERSION | {
+        "either", "the", "a", "any", "at", "your", "option", "of", "choice", "under", "terms",
+        "public", "international", "unported", "generic", "creative", "commons", "s",
+    }  # fmt: skip
+    for left, right in pairwise(named):
+        between = re.findall(r"[^\W_]+|[|&+]", rest[left.end : right.start].lower())
+        linked = any(word in OR for word in between)
+        if left.answer.id == right.answer.id and left.answer.id:
+            continue
+        if not linked or any(word in AND for word in between) or set(between) - OR - glue:
+            return False
+    return True
+
+
+def _negated(found: _Found, rest: str) -> bool:
+    """Whether a word of negation stands before the mention in the same sentence."""
+    before = re.split(r"[.;!?。]\s|[;!?。]", rest[max(0, found.start - 200) : found.start])[-1]
+    words = re.findall(r"n't|[^\W\d_]+", before.lower().replace("'t ", "n't "))
+    return any(word in NOT or word == "n't" for word in words[-12:])
+
+
+def _doubt(found: list[_Found], rest: str, answer: Parsed, reserved: bool) -> str:
+    """Why an otherwise clear grant is not one, or an empty string."""
+    if reserved or _NO_KNOWN.search(rest):
+        return "contradiction"
+    words = set(re.findall(r"[^\W\d_]+", rest.lower()))
+    if words & NOT or "n't" in rest.lower():
+        return "contradiction"
+    tool = TOOLS[answer.id or ""]
+    limits = {m[0].lower() for m in _LIMITS.finditer(rest)}
+    if tool.nc:
+        limits = {text for text in limits if not text.startswith("non")}
+    if limits:
+        return "contradiction"
+    if _DOUBT.search(rest) or rest.rstrip().endswith("?"):
+        return "uncertain"
+    return ""
+
+
+def _nothing(rest: str, folded: str) -> Parsed:
+    if _RESERVED.search(rest):
+        return rejected("all_rights_reserved", folded)
+    if _NO_KNOWN.search(rest):
+        return rejected("no_known_restrictions", folded)
+    short = fold(folded).strip().lower()
+    if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d", short):
+        return ambiguous("no_marker", folded)
+    if _US_GOV.search(rest):
+        return ambiguous("public_domain", folded)
+    if _UNNAMED.search(rest):
+        return ambiguous("free_but_unnamed", folded)
+    return rejected("unrecognised", folded)
