@@ -14,13 +14,14 @@ from curate.provenance.partition import Tally
 from curate.recipe import Recipe
 from curate.store.dataset import Dataset
 from curate.store.digest import bytes_sha256
-from curate.store.manifest import MANIFEST, RECORD, load_record
+from curate.store.manifest import MANIFEST, RECORD, load_record, record_bytes
 
 
 def read_plan(dataset: Dataset) -> tuple[Plan | None, list[str]]:
     """plan/PLAN.json, and what is wrong with it."""
     try:
-        plan = Plan.model_validate_json(dataset.files.read(PLAN))
+        raw = dataset.files.read(PLAN)
+        plan = Plan.model_validate_json(raw)
     except MissingInput:
         return None, [f"{PLAN} is missing: the recipe that made the dataset is not known"]
     except ValueError as error:
@@ -29,6 +30,7 @@ def read_plan(dataset: Dataset) -> tuple[Plan | None, list[str]]:
     manifest = dataset.manifest
     parts = sorted(shard.part for shard in dataset.layer("plan").shards)
     told: dict[str, tuple[Any, Any]] = {
+        "format": (plan.format, Plan.model_fields["format"].default),
         "recipe_fingerprint": (plan.recipe_fingerprint, manifest.recipe_fingerprint),
         "recipe_name": (plan.recipe_name, manifest.recipe_name),
         "rows": (plan.rows, manifest.counts.candidates),
@@ -39,6 +41,8 @@ def read_plan(dataset: Dataset) -> tuple[Plan | None, list[str]]:
             problems.append(
                 f"{PLAN}: {name} is {shown(stored)}, MANIFEST.json says {shown(derived)}"
             )
+    if raw != json.dumps(plan.model_dump(mode="json"), indent=1).encode() + b"\n":
+        problems.append(f"{PLAN} was edited: its bytes are not those that were written")
     return plan, problems
 
 
@@ -66,6 +70,9 @@ def check_record(dataset: Dataset, plan: Plan | None, recipe: Recipe | None) -> 
     except (StoreError, ValueError) as error:
         yield str(error)
         record = _parsed(dataset)
+    else:
+        if dataset.files.read(RECORD) != record_bytes(record):
+            yield f"{RECORD} was edited: its bytes are not those that were written"
     manifest = dataset.manifest
     told: dict[str, Any] = {
         "manifest_sha256": bytes_sha256(dataset.files.read(MANIFEST)),
@@ -80,7 +87,9 @@ def check_record(dataset: Dataset, plan: Plan | None, recipe: Recipe | None) -> 
         },
     }  # fmt: skip
     if plan is not None:
-        told["recipe"] = plan.recipe
+        told |= {"recipe": plan.recipe, "inputs": plan.inputs}
+    if plan is not None and recipe is not None and plan.source != recipe.source.identity():
+        yield f"{PLAN}: source is not the source of the recipe beside it"
     for name, derived in told.items():
         if record.get(name) != derived:
             yield f"{RECORD}: {name} is {shown(record.get(name))}, expected {shown(derived)}"

@@ -20,7 +20,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import columns as c
-from curate.license.tools import TOOLS
+from curate.license.tools import TOOLS, VERSIONLESS
 from curate.provenance.licensing import NOT_AUDITED, exceptions
 from curate.store.dataset import Dataset
 
@@ -99,7 +99,7 @@ def credits(dataset: Dataset) -> Iterator[list[Credit]]:
 
 def credit_of(row: dict[str, Any]) -> Credit:
     """The credit of one row of images/data (missing columns count as null)."""
-    tool = TOOLS.get(row.get("license") or "")
+    tool = TOOLS.get(row.get("license") or "") or VERSIONLESS.get(row.get("license") or "")
     declared = next(
         (claim for claim in row.get("claims") or [] if claim["kind"] == "declaration"), None
     )

@@ -47,7 +47,10 @@ def _read_manifest(files: LocalFiles) -> tuple[Manifest | None, list[str]]:
         manifest = Manifest.model_validate_json(files.read(MANIFEST))
     except ValidationError as error:
         return None, [f"{MANIFEST} is damaged: {str(error).splitlines()[0]}"]
-    return manifest, list(chain.check_digests(manifest))
+    problems = list(chain.check_digests(manifest))
+    if files.read(MANIFEST) != manifest.to_bytes() and not problems:
+        problems.append(f"{MANIFEST} was edited: its bytes are not those that were written")
+    return manifest, problems
 
 
 class _Audit:
@@ -172,7 +175,7 @@ class _Audit:
             "dataset_digest and bytes_digest recomputed",
         ]
         if recipe is not None:
-            again = [stage.kind for stage in recipe.passes[0].stages if stage.kind in rejudge.PURE]
+            again: list[str] = [stage.kind for stage in recipe.passes[0].stages if stage.kind in rejudge.PURE]
             again += [step.barrier.kind for step in recipe.passes if step.barrier]
             self.verified.append(f"verdicts taken again: {', '.join(again) or 'none'}")
         if not manifest.license_audited:

@@ -81,7 +81,7 @@ def croissant(dataset: Dataset) -> dict[str, Any]:
         "license": told.urls or ["ATTRIBUTION.csv"],
         "url": "README.md",
         "citeAs": f"{manifest.recipe_name}, dataset_digest {manifest.dataset_digest}",
-        "distribution": [*files, _file_set([file["@id"] for file in files])],
+        "distribution": [*files, _file_set()],
         "recordSet": [_record_set(have)],
     }  # fmt: skip
 
@@ -93,10 +93,9 @@ def _file(path: str, size: int, sha256: str) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def _file_set(ids: list[str]) -> dict[str, Any]:
+def _file_set() -> dict[str, Any]:
     return {
         "@type": "cr:FileSet", "@id": "images", "name": "images",
-        "containedIn": [{"@id": name} for name in ids],
         "encodingFormat": "application/x-parquet", "includes": "images/data/*.parquet",
     }  # fmt: skip
 

@@ -25,7 +25,7 @@ from curate.store.commit import Commit
 from curate.store.dataset import Dataset
 from curate.store.manifest import Shard
 
-PURE: Final = ("license", "captions", "resolution", "aspect")
+PURE: Final = ("license", "opt_out", "captions", "resolution", "aspect")
 """Stages whose verdict follows from columns that are kept, for rejected rows too."""
 JUDGED: Final = [c.VERDICT.name, c.REASON.name, c.RETRYABLE.name, c.MEASURED_VALUE.name,
                  c.MEASURED_TEXT.name, c.RELATED_KEY.name]  # fmt: skip

@@ -1,0 +1,250 @@
+"""What a dataset says of itself: stories, credit lines, card, Croissant; all of it escaped."""
+
+from __future__ import annotations
+
+import csv
+import json
+import shutil
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pyarrow.parquet as pq
+import pytest
+import yaml
+from provenance_dataset import NASTY, build
+
+from curate.engine import run_inline
+from curate.errors import MissingInput, RecipeError
+from curate.provenance import write_outputs
+from curate.provenance.attribution import SCHEMA, credit_of
+from curate.provenance.explain import explain
+from curate.recipe import recipe_from
+from curate.sources.keys import row_key
+from curate.store.dataset import Dataset
+
+
+@pytest.fixture(scope="module")
+def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = build(tmp_path_factory.mktemp("provenance"))
+    write_outputs(path)
+    return path
+
+
+def key(n: int) -> str:
+    return row_key("photos", f"p{n}")
+
+
+# --- explain ------------------------------------------------------------------------------------
+def test_a_kept_row_tells_everything(out: Path) -> None:
+    text = str(explain(out, key(0)))
+    for said in (
+        f"row {key(0)}", "source id: p0", "a picture number 0",
+        "L5 url: https://creativecommons.org/licenses/by/4.0/",
+        "claimed by photos.example at photos#license, 2024-05-01", "read as CC-BY-4.0",
+        "license: CC-BY-4.0", "evidence level: 5", "original format: JPEG", "verdict: kept",
+        "images/data/", "ledger/data/",
+    ):  # fmt: skip
+        assert said in text, said
+
+
+def test_rejected_rows_say_where_it_ended(out: Path) -> None:
+    refused = str(explain(out, key(3)))
+    assert "verdict: rejected" in refused and "stage: license" in refused
+    small = str(explain(out, key(5)))
+    assert "reason: too_small" in small and "measured value: 30" in small
+    broken = str(explain(out, key(15)))
+    assert "defect: malformed:caption" in broken and "stage: source" in broken
+
+
+def test_a_duplicate_and_its_survivor_name_each_other(out: Path) -> None:
+    rows = Dataset.open(out).ledger(["key", "reason", "related_key"]).to_pylist()
+    [twin] = [row for row in rows if (row["reason"] or "").startswith("duplicate")]
+    assert twin["related_key"] in str(explain(out, twin["key"]))
+    assert twin["key"][:16] in str(explain(out, twin["related_key"]))
+
+
+def test_a_row_is_found_by_prefix_hash_and_id(out: Path) -> None:
+    [row] = [r for r in Dataset.open(out).ledger().to_pylist() if r["key"] == key(1)]
+    for name in (
+        key(1)[:20],
+        key(1)[:20].upper(),
+        row["original_sha256"],
+        row["stored_sha256"],
+        "p1",
+    ):
+        assert explain(out, name).key == key(1)
+    with pytest.raises(MissingInput, match="no row"):
+        explain(out, "f" * 64)
+    with pytest.raises(MissingInput, match="no row"):
+        explain(out, "")
+    shared = "0123456789abcdef"
+    with pytest.raises(RecipeError, match="give more of the key"):
+        next(explain(out, letter) for letter in shared if _count(out, letter) > 1)
+
+
+def _count(out: Path, letter: str) -> int:
+    return sum(
+        found.startswith(letter) for found in Dataset.open(out).ledger(["key"])["key"].to_pylist()
+    )
+
+
+def test_control_characters_are_made_visible() -> None:
+    from curate.provenance.explain import printable
+
+    assert printable("a\x1b[31mred\nline") == "a\\x1b[31mred\\nline"
+    assert printable("x" * 1000).endswith("… (1000 characters)")
+
+
+# --- attribution --------------------------------------------------------------------------------
+def kept(out: Path) -> set[str]:
+    rows = Dataset.open(out).ledger(["key", "verdict"]).to_pylist()
+    return {row["key"] for row in rows if row["verdict"] == "kept"}
+
+
+def test_every_kept_row_has_one_credit_in_every_form(out: Path) -> None:
+    table = pq.read_table(out / "ATTRIBUTION.parquet")
+    assert table.schema.equals(SCHEMA)
+    with (out / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as stream:
+        lines = list(csv.DictReader(stream))
+    page = (out / "ATTRIBUTION.html").read_text()
+    assert len(table) == len(lines) == page.count("<tr id=") == len(kept(out))
+    assert set(table["key"].to_pylist()) == {line["key"] for line in lines} == kept(out)
+
+
+def credit(out: Path, n: int) -> dict[str, Any]:
+    rows = pq.read_table(out / "ATTRIBUTION.parquet").to_pylist()
+    found: dict[str, Any] = next(row for row in rows if row["key"] == key(n))
+    return found
+
+
+def test_a_credit_holds_title_author_source_licence_and_changes(out: Path) -> None:
+    assert credit(out, 0)["text"] == (
+        "“Title 0” by Ann, https://photos.example/0, Attribution 4.0 International "
+        "(https://creativecommons.org/licenses/by/4.0/). Changes: re-encoded."
+    )
+    assert credit(out, 16)["missing"] == "author, source"
+    assert "unknown author" in credit(out, 16)["text"]
+
+
+def test_changes_are_told_from_the_row() -> None:
+    row = {"key": "k", "orientation": 6, "original_mode": "CMYK", "original_width": 200}
+    row |= {"original_height": 100, "width": 50, "height": 100, "crop_box": [0, 0, 50, 50]}
+    assert credit_of(row).changes == (
+        "turned upright; converted from CMYK to RGB; resized from 200 × 100 to 50 × 100; "
+        "re-encoded; cropped for training to [0, 0, 50, 50]"
+    )
+    turned = {"key": "k", "orientation": 6, "original_width": 9, "original_height": 8}
+    assert "resized" not in credit_of(turned | {"width": 8, "height": 9}).changes
+
+
+class _Tags(HTMLParser):
+    def __init__(self) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.links: list[str] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.links += [value or "" for name, value in attrs if name in ("href", "src")]
+
+
+def test_what_strangers_wrote_is_text_and_never_markup(out: Path) -> None:
+    text = (out / "ATTRIBUTION.html").read_text()
+    page = _Tags()
+    page.feed(text)
+    assert "script" not in page.tags
+    assert "&lt;script&gt;" in text
+    assert page.links and all(link.startswith("http") for link in page.links)
+    with (out / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as stream:
+        rows = {line["key"]: line for line in csv.DictReader(stream)}
+    assert rows[key(11)]["creator"].startswith("'=cmd")
+    assert credit(out, 11)["creator"].startswith("=cmd")
+    assert credit(out, 10)["title"] == NASTY
+
+
+# --- card and Croissant -------------------------------------------------------------------------
+def front_matter(out: Path) -> tuple[dict[str, Any], str]:
+    _, head, body = (out / "README.md").read_text().split("---\n", 2)
+    return yaml.safe_load(head), body
+
+
+def test_the_card_gives_mixed_rows_no_blanket_licence(out: Path) -> None:
+    head, body = front_matter(out)
+    assert head["license"] == "other" and head["license_name"] == "per-picture"
+    rows = Dataset.open(out).ledger().to_pylist()
+    count = sum(row["verdict"] == "kept" and row["license"] == "CC-BY-SA-3.0" for row in rows)
+    assert f"[CC-BY-SA-3.0](https://creativecommons.org/licenses/by-sa/3.0/) | {count} |" in body
+    assert "it does not show that the claim is true" in body
+    assert "privacy, publicity and trademark" in body
+    assert Dataset.open(out).manifest.dataset_digest in body
+    assert NASTY not in body
+
+
+def test_the_card_parses_as_one_of_the_hub(out: Path) -> None:
+    from huggingface_hub import DatasetCard
+
+    card = DatasetCard((out / "README.md").read_text())
+    assert card.data.license == "other"
+    [config] = card.data.configs
+    assert all((out / name).is_file() for name in config["data_files"][0]["path"])
+
+
+def test_croissant_is_valid_and_reads_rows(out: Path) -> None:
+    import mlcroissant
+
+    dataset = mlcroissant.Dataset(jsonld=str(out / "croissant.json"))
+    assert not dataset.metadata.ctx.issues.errors
+    names = {field.name for field in dataset.metadata.record_sets[0].fields}
+    assert {"license", "evidence_level", "image", "creator"} <= names
+    told = json.loads((out / "croissant.json").read_text())
+    files = [entry for entry in told["distribution"] if entry["@type"] == "cr:FileObject"]
+    shards = [shard.file("data") for shard in Dataset.open(out).layer("images").shards]
+    assert {file["sha256"] for file in files} == {entry.sha256 for entry in shards if entry}
+    assert len(told["license"]) == 3
+    first = next(iter(dataset.records("pictures")))
+    assert first["pictures/license"].startswith(b"CC-BY")
+
+
+# --- without an audit ---------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def unaudited(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    base = tmp_path_factory.mktemp("folder")
+    shutil.copytree(out.parent / "pictures", base / "pictures")
+    (base / "pictures" / "0.txt").write_text("a caption")
+    declare = {"license": "CC-BY-4.0", "by": "Ada", "statement": "I took these pictures"}
+    source = {"kind": "folder", "path": str(base / "pictures"), "declare": declare}
+    stages = [{"kind": "captions"}, {"kind": "read_file", "root": str(base / "pictures")}]
+    passes = [{"layer": "images", "stages": [*stages, {"kind": "inspect"}]}]
+    value = {"name": "folder", "source": source, "passes": passes}
+    run_inline(recipe_from(value, origin="test"), base / "out")
+    write_outputs(base / "out")
+    return base / "out"
+
+
+def test_without_a_licence_stage_every_output_says_so(unaudited: Path) -> None:
+    for name in ("README.md", "ATTRIBUTION.html", "croissant.json"):
+        assert "licence: not audited" in (unaudited / name).read_text().lower(), name
+    [row] = pq.read_table(unaudited / "ATTRIBUTION.parquet").to_pylist()
+    assert row["license"] is None and "licence: not audited" in row["text"]
+    assert row["declared_by"] == "Ada (CC-BY-4.0)"
+    assert front_matter(unaudited)[0]["license_name"] == "not-audited"
+    story = str(explain(unaudited, row["key"]))
+    assert "not audited" in story
+    assert "kept as a declaration, not as found evidence" in story
+
+
+def test_an_unaudited_dataset_passes_its_own_audit_and_says_what_it_is(unaudited: Path) -> None:
+    from curate.provenance.audit import audit
+
+    result = audit(unaudited, hashes=True)
+    assert result.problems == []
+    assert any("licence: not audited" in note for note in result.notes)
+
+
+def test_the_demo_dataset_is_told(demo_dataset: Path) -> None:
+    ledger = Dataset.open(demo_dataset).ledger().to_pylist()
+    row = next(row for row in ledger if row["verdict"] == "kept")
+    text = str(explain(demo_dataset, row["key"]))
+    for said in ("http status: 200", "clip score:", "latent height:", "t5 tokens:"):
+        assert said in text, said
