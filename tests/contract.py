@@ -29,6 +29,8 @@ from curate.stages.clip_score import ClipScore
 from curate.stages.download import Download
 from curate.stages.duplicates import Duplicates
 from curate.stages.inspect import Inspect
+from curate.stages.license import LicenseStage
+from curate.stages.opt_out import OptOut
 from curate.stages.read_file import ReadFile
 from curate.stages.resolution import Resolution
 from curate.stages.t5 import T5Stage
@@ -42,14 +44,14 @@ Kind = TypeVar("Kind", bound=Stage | Barrier)
 class Example:
     """A stage to hold to the contract.
 
-    `tolerance` says, per column, how far numbers may move when a batch is split; columns without
-    one may not move at all. `unread` are columns that the verdict does not depend on: a row where
-    they are null need not be marked.
+    `tolerance` says, per column, how far numbers may move when a batch is split (one unit in the
+    last place of what is stored); columns without one may not move at all. `nulls_pass` says why
+    a row with nothing but nulls lives; every other stage has to mark it.
     """
 
     stage: Stage
     tolerance: Mapping[str, float] = field(default_factory=dict)
-    unread: frozenset[str] = frozenset()
+    nulls_pass: str = ""
 
 
 @dataclass(frozen=True)
@@ -89,9 +91,13 @@ EXAMPLES: dict[str, Callable[[Surroundings], Example]] = {
     ),
     "download": _download,
     "inspect": lambda _: Example(Inspect()),
+    "license": lambda _: Example(LicenseStage(policy="sharealike")),
+    "opt_out": lambda _: Example(
+        OptOut(url_prefixes=(f"https://{HOST}/2",)), nulls_pass="a local file has no address"
+    ),
     "read_file": _read_file,
     "resolution": lambda _: Example(Resolution(min_side=48)),
-    "t5": lambda _: Example(T5Stage(batch_size=3, device="cpu"), tolerance={"t5_embeddings": 0.04}),
+    "t5": lambda _: Example(T5Stage(batch_size=3, device="cpu"), tolerance={"t5_embeddings": 0.02}),
     "vae": lambda _: Example(VaeStage(batch_size=3, device="cpu"), tolerance={"latent": 0.02}),
 }
 
@@ -172,11 +178,10 @@ def consumed(stage: Stage | Barrier, table: pa.Table) -> pa.Table:
     return table.select(stage.consumes.names).cast(stage.consumes)
 
 
-def nulls(stage: Stage | Barrier, table: pa.Table, spare: frozenset[str] = frozenset()) -> pa.Table:
+def nulls(stage: Stage | Barrier, table: pa.Table) -> pa.Table:
     """The consumed columns, null wherever they may be."""
     given = consumed(stage, table)
     columns = [
-        pa.nulls(len(given), f.type) if f.nullable and f.name not in spare else given[f.name]
-        for f in stage.consumes
+        pa.nulls(len(given), f.type) if f.nullable else given[f.name] for f in stage.consumes
     ]
     return pa.table(columns, schema=stage.consumes)
