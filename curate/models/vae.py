@@ -69,8 +69,8 @@ class Vae:
         with torch.inference_mode():
             for start in range(0, n, batch_size):
                 batch = torch.from_numpy(pixels[start : start + batch_size]).to(self._device)
-                scaled = batch.permute(0, 3, 1, 2).to(self._dtype).div(127.5).sub(1).contiguous()
-                posterior = self._model.encode(scaled).latent_dist
+                scaled = batch.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
+                posterior = self._model.encode(scaled.to(self._dtype)).latent_dist
                 moments[start : start + batch_size] = posterior.parameters.float().cpu().numpy()
         return moments
 
