@@ -143,6 +143,13 @@ def test_a_contact_must_fit_a_header(contact: str) -> None:
         Download(contact=contact)
 
 
+def test_a_misspelt_reservation_is_an_error_not_a_hole() -> None:
+    with pytest.raises(ValidationError, match="noia"):
+        Download(contact="me@curate.example", honour_reservations=("noia",))
+    chosen = Download(contact="me@curate.example", honour_reservations=("NoAI", "noai"))
+    assert chosen.honour_reservations == ("noai",)
+
+
 @pytest.mark.parametrize("value", ["{", "[]", '{"a": 1}', '{"a": "elsewhere:80"}'])
 def test_a_bad_host_map_says_so(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CURATE_CONNECT_TO", value)

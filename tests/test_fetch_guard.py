@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import ipaddress
+import socket
 from collections.abc import Sequence
 
 import pytest
@@ -144,3 +145,10 @@ def test_connect_to_takes_addresses_only() -> None:
     for text in ("somewhere:80", "127.0.0.1:", "127.0.0.1:http", ""):
         with pytest.raises(FetchError, match="connect_to"):
             guard.Endpoint.parse(text)
+
+
+def test_no_socket_for_a_private_address_whatever_led_there() -> None:
+    for family, address in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::ffff:10.0.0.1")):
+        with pytest.raises(guard.BlockedAddress):
+            guard.guarded_socket((family, socket.SOCK_STREAM, 6, "", (address, 80)))
+    guard.guarded_socket((socket.AF_INET, socket.SOCK_STREAM, 6, "", ("8.8.8.8", 80))).close()

@@ -208,6 +208,16 @@ def test_a_name_that_changes_its_answer_gains_nothing(server: Server) -> None:
     assert asked == ["turncoat.example"]
 
 
+def test_the_last_look_holds_without_the_others(
+    server: Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("curate.fetch.guard.check_literal", lambda host, *, private: None)
+    for host in ("127.0.0.1", "[::ffff:127.0.0.1]"):
+        got = fetch(server, f"http://{host}:{server.port}/canary")
+        assert (got.reason, got.status) == ("blocked:address", None)
+    assert not server.requests
+
+
 # --- asking again -------------------------------------------------------------------------------
 def test_an_error_is_asked_again(server: Server) -> None:
     got = fetch(server, "/flaky?1", retries=1)

@@ -159,6 +159,7 @@ async def _send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
         f"HTTP/1.1 {status}\r\nContent-Type: application/octet-stream\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    writer.write(head.encode() + body)
+    writer.write(head.encode())
+    writer.write(body)
     async with asyncio.timeout(_SEND_SECONDS):
         await writer.drain()

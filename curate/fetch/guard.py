@@ -160,6 +160,18 @@ def check_literal(host: str, *, private: bool) -> None:
         raise Refusal("blocked:address", text=host)
 
 
+def guarded_socket(info: tuple[int, int, int, str, tuple[str | int, ...]]) -> socket.socket:
+    """A socket for one getaddrinfo entry. The last look before a connection that may not be private.
+
+    Raises BlockedAddress if the entry's address is not globally routable.
+    """
+    family, kind, protocol, _, place = info
+    address = parse_address(str(place[0]))
+    if address is None or not globally_routable(address):
+        raise BlockedAddress(f"{place[0]} is not globally routable")
+    return socket.socket(family, kind, protocol)
+
+
 def system_lookup(executor: ThreadPoolExecutor) -> Lookup:
     """Lookup through the system's resolver, on threads of its own."""
 

@@ -195,7 +195,12 @@ class Web:
         """One session for named private hosts, one for the rest: they share no connection."""
         resolver = guard.GuardedResolver(lookup, connect_to=connect_to, private=private)
         return aiohttp.ClientSession(
-            connector=aiohttp.TCPConnector(resolver=resolver, limit=0, ttl_dns_cache=60),
+            connector=aiohttp.TCPConnector(
+                resolver=resolver,
+                limit=0,
+                ttl_dns_cache=60,
+                socket_factory=None if private else guard.guarded_socket,
+            ),
             headers={
                 "User-Agent": self._settings.user_agent,
                 "Accept": "image/*,*/*;q=0.5",

@@ -15,16 +15,18 @@ from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
 
 import pyarrow as pa
-from pydantic import Field
+from pydantic import Field, field_validator
 
 from curate import columns as c
 from curate.errors import FetchError
+from curate.license.reservations import RESERVING
 from curate.stage import Stage, Transform, mark
 
 if TYPE_CHECKING:
     from curate.fetch.client import Fetcher
     from curate.fetch.outcome import FetchSettings, Outcome
 
+HONOURED = (*sorted(RESERVING), "unavailable_after")
 CONNECT_TO = "CURATE_CONNECT_TO"
 _PRINTABLE = r"^[\x20-\x7e]+$"
 _HOW_ONLY = {"threads", "connections_per_host", "requests_per_second_per_host", "contact"}
@@ -38,7 +40,7 @@ class Download(Stage, frozen=True, extra="forbid"):
     """An address or page where a web master reaches whoever runs this; sent with every request."""
     user_agent: str = Field(default="curate", pattern=r"^[A-Za-z0-9_.-]+$", max_length=60)
     """Product name of the User-Agent; X-Robots-Tag headers may address us by it."""
-    honour_reservations: tuple[str, ...] = ("noai", "noimageai", "noindex", "noimageindex")
+    honour_reservations: tuple[str, ...] = HONOURED
     """X-Robots-Tag directives that keep us from taking a picture. An empty list ignores all."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that may live at addresses which are not globally routable (a mirror of your own)."""
@@ -64,6 +66,14 @@ class Download(Stage, frozen=True, extra="forbid"):
          c.RESPONSE_HEADERS, c.FETCH_SECONDS, c.FETCH_ATTEMPTS]
     )  # fmt: skip
 
+    @field_validator("honour_reservations")
+    @classmethod
+    def _known(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        """A misspelt directive would be one that is not honoured."""
+        if unknown := sorted({name.lower() for name in names} - set(HONOURED)):
+            raise ValueError(f"{unknown} unknown: choose from {', '.join(HONOURED)}")
+        return tuple(sorted({name.lower() for name in names}))
+
     def identity(self) -> dict[str, Any]:
         """Everything but how fast we ask and whom to call about it."""
         return self.model_dump(mode="json", exclude=_HOW_ONLY)
@@ -76,7 +86,7 @@ class Download(Stage, frozen=True, extra="forbid"):
         return FetchSettings(
             user_agent=f"{self.user_agent}/{_version()} (+{self.contact})",
             robots_names=(self.user_agent.lower(), "img2dataset"),
-            honour_reservations=tuple(name.lower() for name in self.honour_reservations),
+            honour_reservations=self.honour_reservations,
             allow_private_hosts=frozenset(self.allow_private_hosts),
             connect_to=connect_to,
             **self.model_dump(exclude=same),
