@@ -97,12 +97,11 @@ def test_it_listens_on_loopback_only(gateway: Gateway) -> None:
 def test_nonsense_is_dropped(gateway: Gateway) -> None:
     for nonsense in (b"\r\n\r\n", b"GET\r\n\r\n", b"x" * 100_000, b"\xff\xfe / \x00\r\n\r\n"):
         with socket.create_connection(("127.0.0.1", gateway.port), timeout=10) as link:
-            link.sendall(nonsense)
-            link.shutdown(socket.SHUT_WR)
-            try:
+            answer = b""
+            with contextlib.suppress(OSError):  # it may hang up in the middle
+                link.sendall(nonsense)
+                link.shutdown(socket.SHUT_WR)
                 answer = link.recv(4096)
-            except ConnectionResetError:
-                answer = b""
             assert answer == b"" or answer.startswith(b"HTTP/1.1 404")
     urls = gateway.register({"k": f"http://{HOST}/still-there"})
     assert ask(urls["k"])[0] == 200

@@ -32,6 +32,7 @@ class FetchSettings:
     retries: int = 2
     connect_timeout_seconds: float = 10.0
     first_byte_timeout_seconds: float = 20.0
+    """Longest silence once connected, before the first byte or after."""
     timeout_seconds: float = 60.0
     """Bound of one attempt, redirects included."""
     least_bytes_per_second: int = 1024

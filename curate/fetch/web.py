@@ -133,9 +133,7 @@ class Web:
         self, session: aiohttp.ClientSession, url: URL, host: str, trace: _Trace
     ) -> bytes | URL:
         """Ask one URL: its body, or where it redirects to."""
-        wait = self._settings.connect_timeout_seconds + self._settings.first_byte_timeout_seconds
-        async with asyncio.timeout(wait):
-            response = await session.get(url, allow_redirects=False)
+        response = await session.get(url, allow_redirects=False)
         try:
             trace.see(response)
             if response.status in REDIRECTS and "Location" in response.headers:
@@ -207,7 +205,9 @@ class Web:
                 "Accept-Encoding": "identity",
             },
             timeout=aiohttp.ClientTimeout(
-                total=None, sock_connect=self._settings.connect_timeout_seconds
+                total=None,
+                sock_connect=self._settings.connect_timeout_seconds,
+                sock_read=self._settings.first_byte_timeout_seconds,
             ),
             auto_decompress=False,
             cookie_jar=aiohttp.DummyCookieJar(),

@@ -51,6 +51,7 @@ class Download(Stage, frozen=True, extra="forbid"):
     """Bound of one attempt, redirects included."""
     connect_timeout_seconds: float = Field(default=10.0, gt=0)
     first_byte_timeout_seconds: float = Field(default=20.0, gt=0)
+    """Longest silence once connected."""
     least_bytes_per_second: int = Field(default=1024, ge=0)
     max_bytes: int = Field(default=32 * 1024 * 1024, ge=1)
     max_redirects: int = Field(default=5, ge=0, le=20)
