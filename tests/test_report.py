@@ -394,3 +394,26 @@ def _training(tmp_path: Path) -> Path:
     (run / "metrics.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     Image.new("RGB", (64, 32), "teal").save(run / "samples.png")
     return run
+
+
+def test_the_demo_run_has_a_report_with_decoded_latents(demo_dataset: Path) -> None:
+    from curate.report.latents import decoded_latents
+
+    html = (demo_dataset / "report.html").read_text(encoding="utf-8")
+    sections = [attrs["id"] for attrs in Page(html).all("section")]
+    assert sections == ["funnel", "licences", "kept", "rejected", "clip", "duplicates", "latents",
+                        "provenance"]  # fmt: skip
+    latents = decoded_latents(Dataset.open(demo_dataset))
+    assert latents is not None and latents.why_not is None and len(latents.pairs) == 8
+    assert min(pair.psnr_db for pair in latents.pairs) > 25
+
+
+def test_latents_of_a_model_that_is_not_there_are_explained(
+    written: Written, tmp_path: Path
+) -> None:
+    from curate.models.vae import Vae
+
+    there = write_dataset(tmp_path / "data", rows=160, vae=Vae.load("builtin:tiny"),
+                          vae_ref=str(tmp_path / "gone"))  # fmt: skip
+    page = Page(write_report(there.root).read_text(encoding="utf-8"))
+    assert "holds latents, but none is decoded here" in page.text and "gone" in page.text

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from markupsafe import Markup
 
-from curate.report.format import thousands
+from curate.report.format import decimals, thousands
 from curate.report.scores import Scores
 from curate.report.training import Training
 
@@ -64,7 +64,7 @@ def _bar(scores: Scores, frame: Frame, index: int) -> Markup:
     threshold = scores.threshold if scores.threshold is not None else -math.inf
     cut = min(max(frame.x(threshold) if math.isfinite(threshold) else left, left), right)
     base = frame.y(0)
-    title = f"{low:.3f} to {high:.3f}: {thousands(rows)} rows"
+    title = f"{decimals(low, 3)} to {decimals(high, 3)}: {thousands(rows)} rows"
     return Markup(
         '<g><title>{}</title><rect class="bad" x="{}" y="{}" width="{}" height="{}"/>'
         '<rect class="good" x="{}" y="{}" width="{}" height="{}"/></g>'
@@ -83,8 +83,8 @@ def _threshold(frame: Frame, value: float) -> Markup:
     anchor, shift = ("end", -6) if x > frame.width * 0.6 else ("start", 6)
     return Markup(
         '<line class="mark" x1="{0}" x2="{0}" y1="{1}" y2="{2}"/>'
-        '<text class="marked" x="{3}" y="{4}" text-anchor="{5}">threshold {6:.3f}</text>'
-    ).format(x, _TOP - 12, frame.y(0), x + shift, _TOP - 4, anchor, value)
+        '<text class="marked" x="{3}" y="{4}" text-anchor="{5}">threshold {6}</text>'
+    ).format(x, _TOP - 12, frame.y(0), x + shift, _TOP - 4, anchor, decimals(value, 3))
 
 
 def loss_curve(training: Training, width: int) -> Markup:
@@ -139,8 +139,8 @@ def _x_axis(frame: Frame, label: str) -> list[Markup]:
 
 def _label(value: float, step: float) -> str:
     """The value with as many decimals as the step between ticks needs."""
-    decimals = next((n for n in range(6) if abs(step * 10**n % 1) < 1e-6), 6)
-    return f"{value:,.{decimals}f}"
+    places = next((n for n in range(6) if abs(step * 10**n % 1) < 1e-6), 6)
+    return decimals(value, places)
 
 
 def tick_step(low: float, high: float, most: int) -> float:

@@ -86,7 +86,17 @@ def data_url(picture: bytes) -> str:
 
 
 def number(value: float | None) -> str:
-    """A measured value in few digits: integers whole, the rest to three significant decimals."""
+    """A measured value in few digits: whole numbers as they are, others with three decimals."""
     if value is None:
         return ""
-    return thousands(value) if float(value).is_integer() and abs(value) >= 10 else f"{value:.3g}"
+    return decimals(value, 0 if float(value).is_integer() else 3)
+
+
+def decimals(value: float, places: int) -> str:
+    """A number with a fixed number of decimals, thousands separators and a proper minus sign."""
+    return f"{value:,.{places}f}".replace("-", "−")
+
+
+def moment(stamp: str | None) -> str | None:
+    """An ISO 8601 time of day in UTC as a person writes it; other strings stay as they are."""
+    return stamp.replace("T", " ").replace("+00:00", " UTC") if stamp else None

@@ -24,6 +24,8 @@ from curate.report.training import Training
 from curate.report.verdicts import LEVELS, FunnelStep, Verdicts
 from curate.store.manifest import Manifest
 
+_MEASURES = {"clip_score": "score", "duplicate": "difference", "aspect": "ratio"}
+
 
 class FaultScore(Protocol):
     """How one kind of planted fault was found; rates are between 0 and 1, None if undefined."""
@@ -70,7 +72,7 @@ def render(facts: Facts) -> str:
     environment.filters |= {
         "thousands": text.thousands, "percent": text.percent, "duration": text.duration,
         "size": text.size, "clean": text.clean, "link": text.link, "data_url": text.data_url,
-        "number": text.number, "of": _of, "license_url": _license_url,
+        "number": text.number, "decimals": text.decimals, "measure": _measure, "of": _of, "license_url": _license_url,
     }  # fmt: skip
     return environment.get_template("report.html").render(_context(facts))
 
@@ -121,6 +123,11 @@ def _contents(facts: Facts) -> list[tuple[str, str]]:
 def _in_words(names: list[str]) -> str:
     """`a, b and c`."""
     return " and ".join([", ".join(names[:-1]), names[-1]] if len(names) > 1 else names)
+
+
+def _measure(reason: str | None) -> str:
+    """What was measured for a reason, in one word."""
+    return _MEASURES.get((reason or "").partition(":")[0], "measured")
 
 
 def _cell(rows: int | None) -> Markup:

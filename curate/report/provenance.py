@@ -11,7 +11,7 @@ from typing import Any
 import yaml
 
 from curate import columns as c
-from curate.report.format import clean, duration, size, thousands
+from curate.report.format import clean, duration, moment, size, thousands
 from curate.report.reading import layer_holding
 from curate.store.dataset import Dataset
 from curate.store.manifest import Layer
@@ -91,26 +91,32 @@ def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
     record = dataset.record
     seconds = record.get("seconds", {})
     passes = ", ".join(f"{name} {duration(value)}" for name, value in seconds.items())
-    device = ", ".join(f"{name} {value}" for name, value in record.get("device", {}).items())
     peak = record.get("peak_memory_bytes")
     rows = [
         ("Recipe fingerprint", dataset.manifest.recipe_fingerprint),
-        ("Started", record.get("started_at")),
-        ("Finished", record.get("finished_at")),
+        ("Started", moment(record.get("started_at"))),
+        ("Finished", moment(record.get("finished_at"))),
         ("Time", duration(record["seconds_total"]) if "seconds_total" in record else None),
         ("Time by pass", passes),
         ("Workers", thousands(record["workers"]) if record.get("workers") else None),
-        ("Machine", device),
+        ("Machine", _machine(record.get("device", {}))),
         ("Peak memory", size(peak) if peak else None),
     ]
     return tuple((name, clean(value, 400)) for name, value in rows if value)
 
 
+def _machine(device: dict[str, Any]) -> str:
+    named = {"machine": "{}", "cpus": "{} CPUs"}
+    return ", ".join(named.get(name, f"{name} {{}}").format(v) for name, v in device.items())
+
+
 def _source(recipe: dict[str, Any]) -> str:
     """Kind and name of the source, then its other settings; a declaration is told elsewhere."""
     source = {k: v for k, v in (recipe.get("source") or {}).items() if v not in (None, [], {}, "")}
-    source.pop("declare", None)
-    head = " ".join(clean(source.pop(name), 80) for name in ("kind", "name") if name in source)
+    for place in ("declare", "path", "root"):  # where files lay on one machine tells nobody else
+        source.pop(place, None)
+    names = dict.fromkeys(clean(source.pop(n), 80) for n in ("kind", "name") if n in source)
+    head = " ".join(names)
     rest = [f"{name} {clean(value, 120)}" for name, value in source.items()]
     return clean(", ".join([head, *rest]), 240)
 

@@ -19,10 +19,9 @@ from curate.report.reading import layer_holding, ledger
 from curate.store.dataset import Dataset
 
 GRID = 1000  # steps per unit of cosine similarity
-OTHER_THRESHOLDS = 10
+BELOW = (0.01, 0.02, 0.05, 0.1, 0.2, 0.3, 0.4, 0.5, 0.7, 0.9)  # shares, for ten other thresholds
 BINS = 56
 _WIDTHS = (1, 2, 5, 10, 20, 25, 50, 100, 200)  # of a bin, thousandths
-_STEPS = (1, 2, 3, 4, 5, 10, 15, 20, 25, 30, 40, 50, 75, 100, 200)  # between thresholds
 _EDGES = np.arange(-GRID, GRID + 1) / GRID
 
 Counts = npt.NDArray[np.int64]
@@ -141,9 +140,11 @@ def _bins(grid: Counts) -> tuple[tuple[float, ...], tuple[int, ...]]:
 
 
 def _others(grid: Counts, used: float | None) -> list[int]:
-    """Ten cells at a round distance from each other over the lower part of the scores."""
-    low, high = _quantile(grid, 0.01), _quantile(grid, 0.75)
-    step = next((s for s in _STEPS if s * (OTHER_THRESHOLDS - 1) >= high - low), _STEPS[-1])
-    first = min(-(-(low - GRID) // step) * step, GRID - step * OTHER_THRESHOLDS) + GRID
-    cells = [max(first, 0) + step * n for n in range(OTHER_THRESHOLDS + 1)]
-    return [cell for cell in cells if used is None or _EDGES[cell] != used][:OTHER_THRESHOLDS]
+    """Ten different cells: those where given shares of the rows fall below, and their neighbours."""
+    cells: list[int] = []
+    for share in BELOW:
+        cell = _quantile(grid, share)
+        while cell in cells or (used is not None and _EDGES[cell] == used):
+            cell += 1
+        cells.append(min(cell, len(_EDGES) - 1))
+    return cells
