@@ -245,7 +245,6 @@ def test_a_latent_decodes_to_the_photograph(features: pa.Table) -> None:
         size = (row["bucket_width"], row["bucket_height"])
         with Image.open(io.BytesIO(row["image"]["bytes"])) as stored:
             seen = stored.convert("RGB").crop(row["crop_box"]).resize(size)
-
         assert distance(Image.fromarray(decoded), seen) < 14
 
 
