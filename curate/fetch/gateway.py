@@ -23,6 +23,7 @@ from curate.fetch.web import Judge, Web
 _START_SECONDS = 30.0
 _HEAD_SECONDS = 30.0
 _SEND_SECONDS = 60.0
+_ONE_WRITE_BYTES = 64 * 1024
 
 
 class Gateway:
@@ -159,7 +160,10 @@ async def _send(writer: asyncio.StreamWriter, status: str, body: bytes) -> None:
         f"HTTP/1.1 {status}\r\nContent-Type: application/octet-stream\r\n"
         f"Content-Length: {len(body)}\r\nConnection: close\r\n\r\n"
     )
-    writer.write(head.encode())
-    writer.write(body)
+    if len(body) < _ONE_WRITE_BYTES:
+        writer.write(head.encode() + body)  # one system call
+    else:
+        writer.write(head.encode())
+        writer.write(body)  # not copied
     async with asyncio.timeout(_SEND_SECONDS):
         await writer.drain()
