@@ -18,6 +18,8 @@ from curate.license.urls import parse_url
 from curate.license.words import LICENCE, word_set
 
 HTML_LIMIT: Final = 32768
+HEADER_LIMIT: Final = 4096
+_LINKS: Final = 50
 _SILENT: Final = word_set("script style template noscript textarea iframe object svg head")
 _VOID: Final = word_set("area base br col embed hr img input link meta source track wbr")
 _RELATIONS: Final = word_set("license cc:license dct:license dcterms:license xhv:license "
@@ -31,6 +33,7 @@ _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
     r"(?P<rest>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)>"
 )
+_TELLING = re.compile(r"licen|commons|hidden|display|visib|rights|artlibre|gnu\.|spdx|&", re.I)
 _ATTRIBUTE = re.compile(
     r"([a-zA-Z_:@][\w:.-]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++)))?+"
 )
@@ -55,7 +58,9 @@ class _Page:
             if tag["close"]:
                 self._close(name)
             else:
-                self._open(name, _attributes(tag["rest"]), tag["rest"].endswith("/"))
+                rest = tag["rest"]
+                values = _attributes(rest) if _TELLING.search(rest) else {}
+                self._open(name, values, rest.endswith("/"))
         self._say(source[position:])
 
     def _say(self, data: str) -> None:
@@ -120,11 +125,12 @@ def parse_html(text: str) -> Parsed:
     if "<" not in text:
         return parse_text(text)
     reader = _Page(text)
-    words = re.sub(r"\s+", " ", " ".join(reader.text)).strip()
-    said = parse_text(words) if words and len(words) <= LIMIT else rejected("unrecognised", words)
+    words = " ".join(" ".join(reader.text).split())
+    said = _said(words)
     if reader.marked:
         return _from_links(reader.marked, said)
-    links = [link for link in reader.linked if parse_url(link).reason != "not_a_licence_url"]
+    linked = list(dict.fromkeys(reader.linked))[: _LINKS + 1]
+    links = [link for link in linked if parse_url(link).reason != "not_a_licence_url"]
     if not links:
         return said
     answer = _from_links(links, said)
@@ -134,8 +140,19 @@ def parse_html(text: str) -> Parsed:
     return answer
 
 
+def _said(words: str) -> Parsed:
+    """What the visible words state; of a long page only whether it reserves all rights."""
+    if words and len(words) <= LIMIT:
+        return parse_text(words)
+    reserved = "all rights reserved" in words.lower()
+    return rejected("all_rights_reserved" if reserved else "unrecognised", words)
+
+
 def _from_links(links: list[str], said: Parsed) -> Parsed:
     """One tool in all links, and visible words that do not speak against it."""
+    links = list(dict.fromkeys(links))
+    if len(links) > _LINKS:
+        return ambiguous("conflict", " | ".join(links[:3]))
     answers = [parse_url(link) for link in links]
     known = [answer for answer in answers if answer.status != "reject"]
     if not known:
@@ -169,6 +186,8 @@ def hf_card(text: str) -> Parsed:
     value = text.strip()
     if value.startswith("---"):
         value = value[3:].partition("\n---")[0]
+    if len(value) > HEADER_LIMIT:
+        return rejected("too_long", text[:80])
     lines = _CARD_LINE.findall(value)
     if not lines and ("\n" in value or ":" in value):
         return rejected("malformed", value)

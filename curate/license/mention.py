@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
 from curate.license.tools import CREATIVE_COMMONS, PORT_NAMES, TOOLS, Tool, by_family
@@ -32,8 +32,7 @@ _FILLERS: Final = _JOINERS | frozenset("()\"'*|") | LICENCE | VERSION | {"the", 
 _CANONICAL_ORDER: Final = ("by", "nc", "nd", "sa")
 
 
-@dataclass(frozen=True, slots=True)
-class Token:
+class Token(NamedTuple):
     """A word, a number or a sign; `end` excludes the last character."""
 
     raw: str
@@ -65,6 +64,7 @@ class Reader:
         self.text = text
         self.tokens = tokens(text)
         self.choice = choice
+        self._behind_last = -1
 
     def word(self, at: int) -> str:
         return self.tokens[at].word if at < len(self.tokens) else ""
@@ -104,7 +104,7 @@ class Reader:
 
     def _is_measure(self, at: int) -> bool:
         """Whether `cc` is cubic centimetres: a number that is no year before it."""
-        if at == 0 or not self.tokens[at - 1].word[0].isdigit():
+        if at in (0, self._behind_last) or not self.tokens[at - 1].word[0].isdigit():
             return False
         number = self.tokens[at - 1]
         year = re.fullmatch(r"1[89]\d\d|20\d\d", number.word)
@@ -265,11 +265,15 @@ class Reader:
             behind = self._phrase(here, phrase)
             if behind and "," not in between:
                 return self._named_port(port, behind, version, elements)
+        if word in ("in", "for", "im") and self.word(here + 1) in PORT_PHRASES:
+            return "", here + 1, "port_unclear" if version in ("2.0", "2.1", "2.5", "3.0") else ""
         if word in PORT_NAMES:
             return self._coded_port(at, here, between, version, elements)
         odd = between in ("-", "_") and word and word[0].isalpha()
         stray = self.tokens[here].raw if here < len(self.tokens) else ""
-        initials = len(stray) == 2 and stray.isascii() and stray.isupper() and between == " "
+        longest = 2 if version == "4.0" else 3
+        code = 2 <= len(stray) <= longest and stray.isascii() and stray.isupper()
+        initials = code and between == " "
         if (odd and word not in LICENCE) or (initials and self._ends(here + 1)):
             return "", here + 1, "port_unclear"
         return "", at, ""
@@ -359,6 +363,7 @@ class Reader:
         return by_family(family, version, port) if family else None
 
     def _mention(self, at: int, behind: int, answer: Parsed, marked: bool) -> Mention:
+        self._behind_last = behind
         end = self.tokens[min(behind, len(self.tokens)) - 1].end
         return Mention(self.tokens[at].start, end, answer, marked)
 

@@ -16,9 +16,9 @@ from curate.license.mention import Mention, Reader
 from curate.license.spdx import parse_spdx
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
-from curate.license.words import AND, LICENCE, NOT, OR, VERSION
+from curate.license.words import AND, LICENCE, NOT, OR, VERSION, word_set
 
-LIMIT: Final = 4096
+LIMIT: Final = 2048
 _MENTIONS: Final = 40
 
 _FOLD: Final = {
@@ -27,13 +27,15 @@ _FOLD: Final = {
     **dict.fromkeys([0x200B, 0x2060, 0xFEFF, 0xAD], ""),
     0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0xFF08: "(", 0xFF09: ")",
 }  # fmt: skip
-_HIDDEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f‎‏‪-‮⁦-⁩]")
+_HIDDEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _CHUNK = re.compile(r"[^\s<>\"'|]+")
 _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
+_OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
 _NEUTRAL = re.compile(
     r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
@@ -118,7 +120,7 @@ def _exact() -> dict[str, Tool]:
                      f"CC {title}", f"{title} ({tool.identifier})"):  # fmt: skip
             for ending in ("", " License", " Licence"):
                 table[_key(form + ending)] = tool
-    return table
+    return table | {"pdm": TOOLS["CC-PDM-1.0"]}
 
 
 _EXACT: Final = _exact()
@@ -149,7 +151,8 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
 
 def _judge(folded: str, choice: bool) -> Parsed:
     found, rest = _addresses(folded)
-    lookalike = any(f.answer.reason in ("lookalike", "rights_statement") for f in found)
+    lookalike = bool(_MIXED.search(folded))
+    lookalike |= any(f.answer.reason in ("lookalike", "rights_statement") for f in found)
     good = [f for f in found if f.answer.reason not in ("not_a_licence_url", "lookalike")]
     rest, families = _family_mentions(rest)
     mentions, rest = _mentions(rest, choice)
@@ -185,7 +188,9 @@ def _address_start(chunk: str) -> int:
     """
     scheme = _SCHEME.search(chunk)
     if scheme is not None:
-        return scheme.start() if _LABEL.fullmatch(chunk, 0, scheme.start()) else 0
+        label = chunk[: scheme.start()].strip("([{*:").lower()
+        alone = _LABEL.fullmatch(chunk, 0, scheme.start()) and label not in _OTHER_SCHEMES
+        return scheme.start() if alone else 0
     if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk):
         return len(chunk) - len(chunk.lstrip("([{*"))
     return -1
@@ -252,7 +257,7 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
         return rejected("all_rights_reserved", folded) if reserved and not answer.family and (
             answer.reason in ("no_tool", "public_domain")
         ) else answer
-    doubt = _doubt(found, rest, answer, reserved)
+    doubt = _doubt(rest, answer, reserved) or ("uncertain" if folded.endswith("?") else "")
     return ambiguous(doubt, folded) if doubt else answer
 
 
@@ -310,24 +315,20 @@ def _is_choice(named: list[_Found], rest: str) -> bool:
 def _negated(found: _Found, rest: str) -> bool:
     """Whether a word of negation stands before the mention in the same sentence."""
     before = re.split(r"[.;!?。]\s|[;!?。]", rest[max(0, found.start - 200) : found.start])[-1]
-    words = re.findall(r"n't|[^\W\d_]+", before.lower().replace("'t ", "n't "))
-    return any(word in NOT or word == "n't" for word in words[-12:])
+    words = re.findall(r"[^\W\d_]+(?:'t\b)?", before.lower())
+    return any(word in NOT or word.endswith("n't") for word in words[-12:])
 
 
-def _doubt(found: list[_Found], rest: str, answer: Parsed, reserved: bool) -> str:
+def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
     """Why an otherwise clear grant is not one, or an empty string."""
     if reserved or _NO_KNOWN.search(rest):
         return "contradiction"
+    if TOOLS[answer.id or ""].nc:
+        rest = re.sub(r"(?i)(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", " ", rest)
     words = set(re.findall(r"[^\W\d_]+", rest.lower()))
-    if words & NOT or "n't" in rest.lower():
+    if words & NOT or "n't" in rest.lower() or _LIMITS.search(rest):
         return "contradiction"
-    tool = TOOLS[answer.id or ""]
-    limits = {m[0].lower() for m in _LIMITS.finditer(rest)}
-    if tool.nc:
-        limits = {text for text in limits if not text.startswith("non")}
-    if limits:
-        return "contradiction"
-    if _DOUBT.search(rest) or rest.rstrip().endswith("?"):
+    if _DOUBT.search(rest):
         return "uncertain"
     return ""
 
@@ -340,7 +341,7 @@ def _nothing(rest: str, folded: str) -> Parsed:
     short = fold(folded).strip().lower()
     if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d", short):
         return ambiguous("no_marker", folded)
-    if _US_GOV.search(rest):
+    if _US_GOV.search(rest) or short == "pd":
         return ambiguous("public_domain", folded)
     if _UNNAMED.search(rest):
         return ambiguous("free_but_unnamed", folded)

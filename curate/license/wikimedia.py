@@ -120,6 +120,8 @@ def _template(name: str, arguments: list[str]) -> Parsed | None:
     """The answer of one template, or None if it is no licence template."""
     folded = re.sub(r"[\s_]+", "-", name.lower()).removeprefix("template:")
     if folded in ("self", "dual-license", "multilicense", "multi-license", "self2", "self3"):
+        if len(arguments) > _PLACES:
+            return ambiguous("conflict", name)
         arms = [_template(a.strip(), []) for a in arguments if "=" not in a and a.strip()]
         real = [arm for arm in arms if arm is not None]
         return elect(real, "{{" + name + "|" + "|".join(arguments) + "}}") if real else None
