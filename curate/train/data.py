@@ -66,7 +66,7 @@ class Reader:
     """
 
     def __init__(
-        self, dataset: Dataset, *, batch_size: int, seed: int = 0, window_rows: int = 4096,
+        self, dataset: Dataset, *, batch_size: int, seed: int = 0, window_rows: int = 2048,
         caption_dropout: float = 0.0, unconditional: npt.NDArray[Any] | None = None,
         rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip

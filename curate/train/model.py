@@ -23,7 +23,8 @@ class Shape:
 
 
 SHAPES: Final[Mapping[Size, Shape]] = {
-    "tiny": Shape(width=128, depth=4, heads=2, patch=2),
+    "tiny": Shape(width=96, depth=3, heads=2, patch=2),
+    "small": Shape(width=192, depth=6, heads=3, patch=2),
     "B/2": Shape(width=768, depth=12, heads=12, patch=2),
     "XL/2": Shape(width=1152, depth=28, heads=16, patch=2),
 }

@@ -18,6 +18,7 @@ from curate.store.dataset import Dataset
 from curate.train import checkpoint as ck
 from curate.train.data import NUMPY_DTYPES, Reader, State
 from curate.train.model import build
+from curate.train.sample import silence_loading
 from curate.train.settings import TrainSettings
 from curate.train.shards import Features, features
 from curate.train.step import Trainer, as_tensor
@@ -49,6 +50,7 @@ class Run:
 
         if settings.threads:
             torch.set_num_threads(settings.threads)
+        silence_loading()
         device, held = pick(settings.device), features(dataset)
         vae = ck.check_encoder(held.latent_model, "vae")
         ck.check_encoder(held.text_model, "t5")

@@ -24,12 +24,22 @@ def open_pipeline(checkpoint: str | Path, *, device: str = "auto") -> Any:
 
     from curate.models.device import pick
 
+    silence_loading()
     pipeline = PixArtAlphaPipeline.from_pretrained(
         locate(Path(checkpoint)), local_files_only=True, use_safetensors=True,
         low_cpu_mem_usage=False,
     )  # fmt: skip
     pipeline.set_progress_bar_config(disable=True)
     return pipeline.to(pick(device))
+
+
+def silence_loading() -> None:
+    """No progress bars for loading weights: our own line says what goes on."""
+    from diffusers.utils import logging as diffusers_logging
+    from transformers.utils import logging as transformers_logging
+
+    diffusers_logging.disable_progress_bar()
+    transformers_logging.disable_progress_bar()
 
 
 def sample(

@@ -11,7 +11,7 @@ from typing import Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
-Size = Literal["tiny", "B/2", "XL/2"]
+Size = Literal["tiny", "small", "B/2", "XL/2"]
 
 BUDGET: Final = frozenset(
     {"steps", "max_seconds", "log_every_steps", "checkpoint_every_steps", "device", "threads",
@@ -34,7 +34,8 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid"):
     """Everything that decides a training run; `steps` or `max_seconds` ends it, or the first of both.
 
     Learning rates are per optimizer step; times are on the unit interval, 1 being noise;
-    `window_rows` samples are shuffled together and held in memory.
+    `window_rows` samples are shuffled together and held in memory; `auto` precision is bfloat16
+    (autocast) on a GPU and float32 on a CPU.
     """
 
     size: Size = "tiny"
@@ -43,7 +44,7 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid"):
     seed: int = Field(default=0, ge=0, lt=2**63)
 
     batch_size: int = Field(default=64, ge=1)
-    window_rows: int = Field(default=4096, ge=1)
+    window_rows: int = Field(default=2048, ge=1)
     prefetch_batches: int = Field(default=4, ge=1)
     caption_dropout: float = Field(default=0.1, ge=0.0, lt=1.0)
     text_tokens_multiple: int = Field(default=8, ge=1)
@@ -62,7 +63,7 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid"):
     time_std: float = Field(default=1.0, gt=0)
     flow_shift: float = Field(default=1.0, gt=0)
 
-    precision: Literal["float32", "bfloat16"] = "float32"
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
     compilation: Literal["none", "blocks"] = "none"
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int | None = Field(default=None, ge=1)

@@ -18,10 +18,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import columns as c
-from curate.errors import StoreError
+from curate.errors import MissingInput, StoreError
 from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
-from curate.store.manifest import ModelInfo
+from curate.store.manifest import Layer, ModelInfo
 from curate.train.order import Indices
 
 Bytes = npt.NDArray[np.uint8]
@@ -66,16 +66,16 @@ class Part:
 
     def load(self, start: int, stop: int) -> list[Row]:
         """Kept rows start … stop - 1, as views into the buffers that were read."""
-        columns: dict[str, pa.ChunkedArray] = {}
+        columns: dict[str, list[Any]] = {}
         for layer, rows in self._positions().items():
             columns.update(_read_rows(self._dataset, self._file(layer), rows[start:stop]))
         heights, widths, latents, texts = (
             columns[n.name] for n in (c.LATENT_HEIGHT, c.LATENT_WIDTH, c.LATENT, c.T5_EMBEDDINGS)
         )
-        if any(column.null_count for column in columns.values()):
+        if not all(texts) or not all(len(latent) for latent in latents):
             raise StoreError(f"part {self._name}: a kept row has no latent or no text embedding")
-        values = (heights.to_pylist(), widths.to_pylist(), _views(latents), _lists(texts))
-        return [Row((h, w), latent, text) for h, w, latent, text in zip(*values, strict=True)]
+        rows_read = zip(heights, widths, latents, texts, strict=True)
+        return [Row((height, width), latent, text) for height, width, latent, text in rows_read]
 
     def side(self) -> int:
         """Side of a square with the area of this part's median latent, in latent cells."""
@@ -126,11 +126,11 @@ class Part:
 def features(dataset: Dataset) -> Features:
     """Types, sizes and models of the feature columns.
 
-    Raises MissingInput if the dataset has none, StoreError if a column does not say what it holds.
+    Raises MissingInput if the dataset has none, StoreError if a shard does not verify or a column
+    does not say what it holds.
     """
-    text_layer, latent_layer = dataset.layer_of(_COLUMNS[0]), dataset.layer_of(_COLUMNS[1])
-    text, text_model = _column(dataset, text_layer, c.T5_EMBEDDINGS.name)
-    latent, latent_model = _column(dataset, latent_layer, c.LATENT.name)
+    text_layer, text, text_model = _column(dataset, c.T5_EMBEDDINGS.name)
+    latent_layer, latent, latent_model = _column(dataset, c.LATENT.name)
     return Features(
         text_dtype=_said(text, "dtype"), text_dim=int(_said(text, "dim")), text_model=text_model,
         latent_dtype=_said(latent, "dtype"), latent_channels=int(_said(latent, "channels")),
@@ -138,15 +138,29 @@ def features(dataset: Dataset) -> Features:
     )  # fmt: skip
 
 
-def _column(dataset: Dataset, layer: str, name: str) -> tuple[pa.Field, ModelInfo]:
-    """A column's field in the first shard of a layer, and the model that made it."""
-    entry = next(e for s in dataset.layer(layer).shards if (e := s.file("data")))
-    field = dataset.schema(entry).field(name)
+def _column(dataset: Dataset, name: str) -> tuple[str, pa.Field, ModelInfo]:
+    """The last layer that holds a column, its field there, and the model that made it."""
+    for layer in reversed(dataset.manifest.layers):
+        entry = next((e for s in layer.shards if (e := s.file("data"))), None)
+        if entry is None or layer.name in ("plan", "ledger"):
+            continue
+        dataset.verify(entry)
+        schema = dataset.schema(entry)
+        if name in schema.names:
+            return layer.name, schema.field(name), _model(layer, schema.field(name))
+    raise MissingInput(
+        f"{dataset.root} holds no {name}: training needs the stages t5 and vae in its recipe"
+    )
+
+
+def _model(layer: Layer, field: pa.Field) -> ModelInfo:
     digest = _said(field, "model")
-    for model in dataset.layer(layer).models.values():
+    for model in layer.models.values():
         if model.digest == digest:
-            return field, model
-    raise StoreError(f"{layer}: the manifest names no model with the digest {digest} of {name}")
+            return model
+    raise StoreError(
+        f"{layer.name}: the manifest names no model with the digest {digest} of {field.name}"
+    )
 
 
 def _said(field: pa.Field, what: str) -> str:
@@ -160,45 +174,41 @@ def _entry(dataset: Dataset, layer: str, part: str) -> FileEntry | None:
     return next((s.file("data") for s in dataset.layer(layer).shards if s.part == part), None)
 
 
-def _read_rows(dataset: Dataset, entry: FileEntry, rows: Indices) -> dict[str, pa.ChunkedArray]:
-    """Some rows (ascending offsets) of the feature columns of one file, as row groups give them."""
-    file = pq.ParquetFile(dataset.path(entry))
+def _read_rows(dataset: Dataset, entry: FileEntry, rows: Indices) -> dict[str, list[Any]]:
+    """Some rows (ascending offsets) of the feature columns of one file, bytes as views."""
+    file = pq.ParquetFile(dataset.path(entry), memory_map=True)
     counts = [file.metadata.row_group(i).num_rows for i in range(file.num_row_groups)]
     ends = np.cumsum(counts)
-    groups = np.unique(np.searchsorted(ends, rows, side="right")).tolist()
-    first = np.concatenate([[0], ends])[groups]
-    base = np.concatenate([[0], np.cumsum([counts[g] for g in groups])])[:-1]
+    groups = np.unique(np.searchsorted(ends, rows, side="right"))
     names = [name for name in _COLUMNS if name in file.schema_arrow.names]
-    table = file.read_row_groups(groups, columns=names)
-    slot = np.searchsorted(first, rows, side="right") - 1
-    local = rows - first[slot] + base[slot]
-    if len(local) == len(table):
-        return dict(zip(names, table.columns, strict=True))
-    return dict(zip(names, table.take(pa.array(local)).columns, strict=True))
+    table = file.read_row_groups(groups.tolist(), columns=names)
+    read = np.concatenate([np.arange(ends[g] - counts[g], ends[g]) for g in groups])
+    places = np.searchsorted(read, rows).tolist()
+    columns = {name: _values(table[name]) for name in names}
+    return {name: [values[place] for place in places] for name, values in columns.items()}
 
 
-def _views(column: pa.ChunkedArray) -> list[Bytes]:
-    """The values of a binary column as uint8 views into its buffers; no bytes are copied."""
-    return [view for chunk in column.chunks for view in _chunk_views(chunk)]
+def _values(column: pa.ChunkedArray) -> list[Any]:
+    """Numbers as they are; binary as uint8 views into the buffers; lists of binary as lists."""
+    if pa.types.is_integer(column.type):
+        return list(column.to_pylist())
+    if pa.types.is_binary(column.type):
+        return [view for chunk in column.chunks for view in _views(chunk)]
+    rows: list[list[Bytes]] = []
+    for chunk in column.chunks:
+        views = _views(chunk.flatten())
+        ends = np.cumsum(np.asarray(chunk.value_lengths().fill_null(0))).tolist()
+        rows += [views[a:b] for a, b in pairwise([0, *ends])]
+    return rows
 
 
-def _chunk_views(chunk: pa.Array) -> list[Bytes]:
+def _views(chunk: pa.Array) -> list[Bytes]:
     _, offsets, data = chunk.buffers()
     if data is None:
         return [np.empty(0, np.uint8) for _ in range(len(chunk))]
     bounds = np.frombuffer(offsets, np.int32)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
     values = np.frombuffer(data, np.uint8)
     return [values[a:b] for a, b in pairwise(bounds)]
-
-
-def _lists(column: pa.ChunkedArray) -> list[list[Bytes]]:
-    """The same for a list of binary: the views of each row's captions."""
-    rows: list[list[Bytes]] = []
-    for chunk in column.chunks:
-        views = _chunk_views(chunk.flatten())
-        ends = np.cumsum(np.asarray(chunk.value_lengths())).tolist()
-        rows += [views[a:b] for a, b in pairwise([0, *ends])]
-    return rows
 
 
 def _ranges(offsets: Indices) -> list[list[int]]:

@@ -87,8 +87,7 @@ class Trainer:
         times = self._times(len(latents), generator)
         mixed = torch.lerp(latents, noise, times[:, None, None, None])
         text, mask = self._text(batch)
-        reduced = self.settings.precision == "bfloat16"
-        with torch.autocast(self.device.type, torch.bfloat16, enabled=reduced):
+        with torch.autocast(self.device.type, torch.bfloat16, enabled=self._reduced):
             flow = self.forward(
                 mixed, encoder_hidden_states=text, encoder_attention_mask=mask,
                 timestep=times * 1000, added_cond_kwargs={}, return_dict=False,
@@ -123,10 +122,16 @@ class Trainer:
         tokens = multiple * math.ceil(int(batch.lengths.max()) / multiple)
         mask = torch.arange(tokens, device=self.device)[None] < lengths[:, None]
         packed = as_tensor(batch.text, self.features.text_dtype).to(self.device, non_blocking=True)
-        kind = torch.bfloat16 if self.settings.precision == "bfloat16" else torch.float32
+        kind = torch.bfloat16 if self._reduced else torch.float32
         text = torch.zeros(*mask.shape, packed.shape[1], device=self.device, dtype=kind)
         text[mask] = packed.to(kind)
         return text, mask.to(kind)
+
+    @property
+    def _reduced(self) -> bool:
+        auto = "bfloat16" if self.device.type == "cuda" else "float32"
+        told = self.settings.precision
+        return (auto if told == "auto" else told) == "bfloat16"
 
     def _follow(self, number: int) -> None:
         """Move the average towards the weights, faster in the first steps."""
