@@ -210,9 +210,28 @@ class Forger:
             layers.append(each.model_copy(update={"shards": shards}))
         self.manifest = self.manifest.model_copy(update={"layers": layers})
 
-    def publish(self, *, recount: bool = True, **record: Any) -> None:
+    def rename_part(self, old: str, new: str) -> None:
+        """Give a part another name in every layer, commit and in the plan."""
+        layers = []
+        for each in self.manifest.layers:
+            shards = list(each.shards)
+            for place, shard in enumerate(shards):
+                if shard.part == old:
+                    path = commit_path(each.name, shard.shard_id)
+                    commit = Commit.model_validate_json(self.files.read(path))
+                    (self.root / path).unlink()
+                    renamed = commit.model_copy(update={"part": new})
+                    shards[place] = self._commit(renamed, shard.model_copy(update={"part": new}))
+            layers.append(each.model_copy(update={"shards": shards}))
+        self.manifest = self.manifest.model_copy(update={"layers": layers})
+        plan = json.loads(self.files.read("plan/PLAN.json"))
+        plan["parts"] = [new if part == old else part for part in plan["parts"]]
+        self.files.publish("plan/PLAN.json", json.dumps(plan, indent=1).encode() + b"\n")
+
+    def publish(self, *, recount: bool = True, relink: bool = True, **record: Any) -> None:
         """Write manifest and record with digests (and the ledger's counts) that fit the forgery."""
-        self._relink_ledger()
+        if relink:
+            self._relink_ledger()
         update: dict[str, Any] = {
             "dataset_digest": dataset_digest(self.manifest.layers, self.manifest.tombstones),
             "bytes_digest": bytes_digest(self.manifest.layers),

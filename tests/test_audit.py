@@ -321,12 +321,43 @@ def test_stray_files_are_noted_and_break_nothing(out: Path) -> None:
 
 
 def test_a_part_renamed_to_another_group_is_found(out: Path) -> None:
-    """Share-alike rows that pose as open ones: every part name and hash is rewritten."""
-    path = out / "MANIFEST.json"
-    text = path.read_text().replace("-sharealike", "-open2")
-    value = json.loads(text)
-    path.write_bytes(Manifest.model_validate(value).to_bytes())
-    assert not audit(out).ok
+    """Share-alike rows that pose as open ones, with every part name and commit rewritten."""
+    forger = Forger(out)
+    part, _ = forger.entry("images", "data", key(1))
+    assert part.endswith("-sharealike")
+    forger.rename_part(part, part.replace("sharealike", "noncommercial"))
+    forger.publish()
+    refused(audit(out), key(1), "is of group 'sharealike'")
+
+
+def test_a_plan_out_of_order_is_found(out: Path) -> None:
+    forger = Forger(out)
+    part, entry = forger.entry("plan", "data", key(0))
+    assert entry.rows > 1
+    forger.rewrite(
+        "plan", part, "data", lambda table: table.take(pa.array(range(len(table))[::-1]))
+    )
+    forger.publish()
+    refused(audit(out), f"plan {part}", "not in order")
+
+
+def test_a_shard_put_in_after_the_ledger_was_written_is_found(out: Path) -> None:
+    forger = Forger(out)
+    part, _ = forger.entry("images", "data", key(0))
+    forger.rewrite(
+        "images", part, "data", lambda table: replaced(table, "original_mode", key(0), "L")
+    )
+    forger.publish(relink=False)
+    refused(audit(out), f"ledger {part}", "made from other shards")
+
+
+def test_a_reason_outside_the_closed_set_is_found(out: Path) -> None:
+    forger = Forger(out)
+    for layer, role in (("images", "marks"), ("ledger", "data")):
+        part, _ = forger.entry(layer, role, key(8))
+        forger.rewrite(layer, part, role, lambda table: replaced(table, "reason", key(8), "bored"))
+    forger.publish(recount=False)
+    refused(audit(out), "'bored' is not in the closed set")
 
 
 def test_damage_in_one_part_leaves_the_others_counted(out: Path) -> None:

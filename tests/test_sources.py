@@ -19,7 +19,8 @@ from pydantic import ValidationError
 
 from curate import columns as c
 from curate.errors import MissingInput, RecipeError
-from curate.sources.base import BATCH_ROWS
+from curate.sources.base import BATCH_ROWS, Source
+from curate.sources.demo import Demo
 from curate.sources.folder import Declaration, Folder
 from curate.sources.keys import canonical_url, repeat_key, row_key, settle_repeats
 from curate.sources.table import Table
@@ -43,7 +44,7 @@ def table_source(path: Path, **more: Any) -> Table:
     )
 
 
-def rows_of(source: Table | Folder) -> pa.Table:
+def rows_of(source: Source) -> pa.Table:
     tables = list(source.candidates())
     for table in tables:
         assert table.schema.equals(c.CANDIDATE)
@@ -365,3 +366,19 @@ def test_an_empty_folder_says_so(tmp_path: Path) -> None:
         rows_of(Folder(path=tmp_path))
     with pytest.raises(MissingInput, match="does not exist"):
         rows_of(Folder(path=tmp_path / "none"))
+
+
+def test_the_demo_corpus_is_read_through_the_same_machinery(demo_dataset: Path) -> None:
+    corpus = demo_dataset / "corpus"
+    truth = {row["key"]: row for row in pq.read_table(corpus / "truth.parquet").to_pylist()}
+    source = Demo(path=corpus, pictures=len(truth))
+    rows = {row["key"]: row for row in rows_of(source).to_pylist()}
+    assert set(rows) == set(truth)
+    broken = {key for key, row in rows.items() if row["defect"] is not None}
+    planted = {key for key, row in truth.items() if row["fault"] == "malformed"}
+    assert broken <= planted
+    spared = {truth[key]["detail"] for key in planted - broken}
+    assert spared <= {"caption_null", "caption_blank"}
+    assert "path" not in source.identity()
+    with pytest.raises(MissingInput, match="curate demo"):
+        Demo().inputs()
