@@ -28,6 +28,8 @@ app = typer.Typer(
     "and train from their cached latents.",
 )  # fmt: skip
 
+PLAIN_WIDTH = 118
+
 Out = Annotated[Path, typer.Argument(metavar="OUT", help="A dataset directory.")]
 To = Annotated[Path, typer.Option("--to", help="Where the result goes.")]
 Sets = Annotated[
@@ -66,7 +68,8 @@ def _fail(text: str, code: int) -> NoReturn:
 def _console() -> Console:
     from rich.console import Console
 
-    return Console()
+    console = Console()
+    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
 
 
 def _cluster(file: Path | None, workers: int | None) -> Cluster:

@@ -10,9 +10,11 @@ from __future__ import annotations
 import datetime as dt
 import logging
 import os
+import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol
@@ -295,8 +297,27 @@ def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
             "object_store_memory": cluster.object_store_bytes,
             "include_dashboard": False,
         }
-    ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=local, **options)
+    with _quiet():
+        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=local, **options)
     closing.callback(ray.shutdown)
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Keep what Ray's native code writes to standard error while it starts; show it if that fails."""
+    sys.stderr.flush()
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as sink:
+        os.dup2(sink.fileno(), 2)
+        try:
+            yield
+        except BaseException:
+            sink.seek(0)
+            os.write(saved, sink.read())
+            raise
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def _execute_ray(

@@ -70,7 +70,7 @@ def test_every_command_is_listed() -> None:
         (("max_ratio: 2.0", "max_ratio: wide"), ["max_ratio", "wide"]),
         (("name: demo", "name: demo\nnmae: x"), ["nmae", "did you mean 'name'"]),
         (("kind: inspect\n", "kind: resolution\n    min_side: 2\n"), ["width", "inspect"]),
-        (("shard_rows: 512", "shard_rows: [1"), ["not valid YAML"]),
+        (("shard_rows: 1024", "shard_rows: [1"), ["not valid YAML"]),
     ],
 )
 def test_a_mistake_in_a_recipe_is_named_with_its_line(

@@ -166,14 +166,17 @@ _HIDDEN: Final = (255, 0, 255)
 
 
 def with_alpha(image: Image.Image) -> tuple[bytes, Image.Image]:
-    """A PNG with a see-through frame over magenta, and the RGB it shows on white.
+    """A PNG with rounded, see-through corners over magenta, and the RGB it shows on white.
 
     Who drops the alpha channel finds magenta where a viewer shows white.
     """
     pixels = np.asarray(image).copy()
-    alpha = np.zeros(pixels.shape[:2], np.uint8)
-    alpha[2:-2, 2:-2] = 128
-    alpha[3:-3, 3:-3] = 255
+    height, width = pixels.shape[:2]
+    radius = min(width, height) // 10
+    across = np.maximum(0, radius - 0.5 - np.minimum(np.arange(width), np.arange(width)[::-1]))
+    down = np.maximum(0, radius - 0.5 - np.minimum(np.arange(height), np.arange(height)[::-1]))
+    inside = radius - np.hypot(across[None, :], down[:, None])
+    alpha = np.rint(np.clip(inside + 0.5, 0, 1) * 255).astype(np.uint8)
     pixels[alpha == 0] = _HIDDEN
     part = alpha[..., None].astype(np.float64) / 255
     shown = np.rint(part * pixels + (1 - part) * 255).astype(np.uint8)
