@@ -14,6 +14,8 @@ from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
 from curate.license.tools import CREATIVE_COMMONS, PORT_NAMES, TOOLS, Tool, by_family
 from curate.license.words import (
     AND,
+    CJK,
+    CJK_WORDS,
     FIRST_WORDS,
     LICENCE,
     OR,
@@ -24,7 +26,9 @@ from curate.license.words import (
     VERSION,
 )
 
-_TOKEN = re.compile(r"[^\W\d_]+|[0-9]+(?:\.[0-9]+)*|\S")
+_TOKEN = re.compile(
+    rf"{'|'.join(CJK_WORDS)}|[{CJK}]|[^\W\d_{CJK}]+|[0-9]+(?:\.[0-9]+)*|\S"
+)
 _COMPACT = re.compile(r"by(?:nc|nd|sa)*")
 _RELEASE = re.compile(r"[0-9]\.[0-9]")
 _JOINERS: Final = frozenset("-_/,+&:·")
@@ -271,9 +275,8 @@ class Reader:
             return self._coded_port(at, here, between, version, elements)
         odd = between in ("-", "_") and word and word[0].isalpha()
         stray = self.tokens[here].raw if here < len(self.tokens) else ""
-        longest = 2 if version == "4.0" else 3
-        code = 2 <= len(stray) <= longest and stray.isascii() and stray.isupper()
-        initials = code and between == " "
+        codelike = stray.isascii() and stray.isupper() and (version != "4.0" or len(stray) == 2)
+        initials = codelike and between == " "
         if (odd and word not in LICENCE) or (initials and self._ends(here + 1)):
             return "", here + 1, "port_unclear"
         return "", at, ""

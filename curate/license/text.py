@@ -16,7 +16,7 @@ from curate.license.mention import Mention, Reader
 from curate.license.spdx import parse_spdx
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
-from curate.license.words import AND, LICENCE, NOT, OR, VERSION, word_set
+from curate.license.words import AND, CJK, LICENCE, NOT, OR, VERSION, word_set
 
 LIMIT: Final = 2048
 _MENTIONS: Final = 40
@@ -29,6 +29,9 @@ _FOLD: Final = {
 }  # fmt: skip
 _HIDDEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
+_SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
+_GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
+_NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
 _CHUNK = re.compile(r"[^\s<>\"'|]+")
 _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
@@ -36,6 +39,7 @@ _FILE_OR_HOST = re.compile(
 )
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
+_BESIDE = re.compile(r"[^/?=@#%\\\\]*(?<![a-zA-Z])[](;,)]+[(\[]*")
 _LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
 _NEUTRAL = re.compile(
     r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
@@ -71,6 +75,9 @@ _DOUBT = re.compile(
     r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if)\b",
     re.IGNORECASE,
 )
+_SOFTWARE = re.compile(
+    r"\b(?:[al]?gpl|bsd|mpl|mit licen[sc]e|apache licen[sc]e|apache[- ]2)\b|(?:and|&|\+) mit\b", re.I
+)
 _UNNAMED = re.compile(
     r"\b(?:gfdl|gnu free documentation licen[sc]e|gnu fdl|free art licen[sc]e|"
     r"licence art libre|copyrighted free use|copyleft|open government licen[sc]e|"
@@ -80,11 +87,11 @@ _UNNAMED = re.compile(
 _NO_KNOWN = re.compile(r"no known (?:copyright )?restrictions?|no known copyright", re.I)
 _US_GOV: Final = re.compile(r"u\.?s\.? government work|united states government work", re.I)
 _FAMILIES = (
-    (re.compile(r"(?:gnu free documentation licen[sc]e|gnu fdl|\bgfdl)[ ,\-v(]*(?:version )?"
+    (re.compile(r"(?:gnu free documentation licen[sc]e|gnu fdl|\bgfdl)[ ,\-(]*(?:version |v\.? ?)?"
                 r"(1\.[123])?((?: ?\+| (?:or|and) (?:any )?later)|-or-later|-only| only)?",
                 re.I), "GFDL"),
-    (re.compile(r"\b(?:free art licen[sc]e|licence art libre|\bfal\b|\blal\b)[ ,\-v(]*"
-                r"(?:version )?(1\.[23])?()", re.I), "LAL"),
+    (re.compile(r"\b(?:free art licen[sc]e|licence art libre|\bfal\b|\blal\b)[ ,\-(]*"
+                r"(?:version |v\.? ?)?(1\.[23])?()", re.I), "LAL"),
     (re.compile(r"\b(?:odc[- ])?(?:odbl|open database licen[sc]e)\b[ ,\-(]*(?:odbl)?[ ,\-v)]*(1\.0)?()",
                 re.I), "ODbL"),
     (re.compile(r"\b(?:odc[- ])?pddl\b[ ,\-v]*(1\.0)?()", re.I), "PDDL"),
@@ -142,6 +149,8 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
     if exact is not None:
         reason = "title" if exact.title[:6].lower() in plain.lower() else "identifier"
         return accepted(exact, reason, plain)
+    if _SLUG.fullmatch(plain):
+        folded = plain = re.sub(r"([0-9])[-_]([0-9])", r"\1.\2", plain)
     if " or " in plain.lower() and re.fullmatch(r"[\w.+()\s-]+", plain):
         expression = parse_spdx(plain)
         if expression.id:
@@ -183,14 +192,16 @@ def _addresses(folded: str) -> tuple[list[_Found], str]:
 def _address_start(chunk: str) -> int:
     """Where an address, file name or host begins in a run of text without spaces, or -1.
 
-    Only a label such as `License:` or an opening bracket may stand before it; anything else makes
-    the whole run one address, so that one carried inside another is never read alone.
+    Only a label such as `License:`, a bracket or a version and a separator may stand before it;
+    anything else makes the whole run one address: one carried inside another is never read alone.
     """
     scheme = _SCHEME.search(chunk)
     if scheme is not None:
         label = chunk[: scheme.start()].strip("([{*:").lower()
-        alone = _LABEL.fullmatch(chunk, 0, scheme.start()) and label not in _OTHER_SCHEMES
-        return scheme.start() if alone else 0
+        plain = _LABEL.fullmatch(chunk, 0, scheme.start()) or _BESIDE.fullmatch(
+            chunk, 0, scheme.start()
+        )
+        return scheme.start() if plain and label not in _OTHER_SCHEMES else 0
     if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk):
         return len(chunk) - len(chunk.lstrip("([{*"))
     return -1
@@ -235,10 +246,11 @@ def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
 def _checked(mention: Mention, text: str) -> _Found:
     """A mention glued to other words by a hyphen, dot or slash is a name, not a statement."""
     before = text[max(0, mention.start - 2) : mention.start]
-    glued = bool(re.search(r"\w[-._@\\#]$", before)) and mention.answer.id is not None
-    answer = ambiguous("port_unclear", mention.answer.matched or "") if glued else mention.answer
-    if mention.answer.id and re.match(r"[.]?\w|-\w|['@\\]\w|\s?\?", text[mention.end :]):
-        answer = ambiguous("port_unclear", mention.answer.matched or "")
+    behind = text[mention.end : mention.end + 40]
+    glued = re.search(r"\w[-._@\\#]$", before) or _GLUED.match(behind)
+    answer = mention.answer
+    if glued and answer.id is not None and behind[1:].split(" ")[0].strip(".,)").lower() not in LICENCE:
+        answer = ambiguous("port_unclear", answer.matched or "")
     return _Found(mention.start, mention.end, answer, mention.marked)
 
 
@@ -316,6 +328,8 @@ def _negated(found: _Found, rest: str) -> bool:
     """Whether a word of negation stands before the mention in the same sentence."""
     before = re.split(r"[.;!?。]\s|[;!?。]", rest[max(0, found.start - 200) : found.start])[-1]
     words = re.findall(r"[^\W\d_]+(?:'t\b)?", before.lower())
+    if _NOT_CJK.search(before):
+        return True
     return any(word in NOT or word.endswith("n't") for word in words[-12:])
 
 
@@ -326,11 +340,11 @@ def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
     if TOOLS[answer.id or ""].nc:
         rest = re.sub(r"(?i)(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", " ", rest)
     words = set(re.findall(r"[^\W\d_]+", rest.lower()))
-    if words & NOT or "n't" in rest.lower() or _LIMITS.search(rest):
+    if words & NOT or "n't" in rest.lower() or _LIMITS.search(rest) or _NOT_CJK.search(rest):
         return "contradiction"
-    if _DOUBT.search(rest):
-        return "uncertain"
-    return ""
+    if _SOFTWARE.search(rest) and not words & OR:
+        return "conflict"
+    return "uncertain" if _DOUBT.search(rest) else ""
 
 
 def _nothing(rest: str, folded: str) -> Parsed:
@@ -341,7 +355,7 @@ def _nothing(rest: str, folded: str) -> Parsed:
     short = fold(folded).strip().lower()
     if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d", short):
         return ambiguous("no_marker", folded)
-    if _US_GOV.search(rest) or short == "pd":
+    if _US_GOV.search(rest) or re.match(r"pd(?:[- ]|$)", short):
         return ambiguous("public_domain", folded)
     if _UNNAMED.search(rest):
         return ambiguous("free_but_unnamed", folded)

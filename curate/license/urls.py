@@ -22,6 +22,9 @@ _SHAPE = re.compile(
 )
 _LANGUAGE = r"[a-z]{2,3}(?:[_@-][a-z]{2,8}){0,2}"
 _DOCUMENT = re.compile(rf"rdf|deed(?:\.{_LANGUAGE})?|legalcode(?:-plain|\.txt|\.{_LANGUAGE})?")
+_PRETENDING = re.compile(
+    r"creative.?comm|licen[sc]es?[/\\%](?:by|nc|nd|sa|sampling)|publicdomain[/\\%](?:zero|mark)", re.I
+)
 _MEANINGFUL_QUERY = re.compile(r"(?:^|&)(?:jurisdiction|version|license|licence|l|u|url)=", re.I)
 _PORTS_ONLY = {(t.unit, t.version) for t in CREATIVE_COMMONS if t.jurisdiction}
 
@@ -90,8 +93,8 @@ def _wrong_port(shape: re.Match[str]) -> bool:
 
 
 def _why_not(url: str) -> str:
-    suspicious = any(word in url.lower() for word in ("creativecommons", "commons", "licen"))
-    return "lookalike" if suspicious or not url.isascii() else "not_a_licence_url"
+    host = re.sub(r"^[a-z]*:?/*", "", url.lower()).split("/")[0]
+    return "lookalike" if _PRETENDING.search(url) or not host.isascii() else "not_a_licence_url"
 
 
 def _creative_commons(path: str, url: str) -> Parsed:

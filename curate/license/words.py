@@ -5,6 +5,7 @@ Multi-word phrases are written with single spaces; a space also stands for a hyp
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 from curate.license.tools import PORT_NAMES
@@ -32,7 +33,7 @@ _ELEMENTS: Final[dict[str, str]] = {
     "nd": "noderivs|noderivatives|noderiv|no derivs|no derivatives|no derivative works|"
     "no derivative|no deriv|noderivativeworks|keine bearbeitung|keine bearbeitungen|"
     "keinebearbeitung|keinebearbeitungen|pas de modification|pas de modifications|"
-    "sin obra derivada|sin obras derivadas|sinobraderivada|sinderivadas|sin derivadas|sin derivar|"
+    "sin obra derivada|sin obras derivadas|sinobraderivada|sinderivadas|sin derivadas|sin derivar|sinderivar|"
     "sense obra derivada|non opere derivate|no opere derivate|nonoperederivate|sem derivações|"
     "semderivações|sem derivados|geen afgeleide werken|geenafgeleidewerken|"
     "bez utworów zależnych|inga bearbetningar|ingabearbetningar|ingen bearbejdelse|"
@@ -114,6 +115,16 @@ def _port_phrases() -> list[tuple[tuple[str, ...], str]]:
 PORT_PHRASES: Final[dict[str, list[tuple[tuple[str, ...], str]]]] = {}
 for _words, _port in _port_phrases():
     PORT_PHRASES.setdefault(_words[0], []).append((_words, _port))
+
+CJK: Final = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
+"""Scripts written without spaces, as the inside of a regular expression's class."""
+CJK_WORDS: Final = sorted(
+    {word for phrase in PHRASES for word in phrase if re.match(f"[{CJK}]", word)}
+    | {word for word in SUFFIXES if re.match(f"[{CJK}]", word)}
+    | word_set("知识共享 創用 日本 中国大陆 台灣 臺灣 台湾 대한민국 许可协议 授權條款 ライセンス 라이선스"),
+    key=len,
+    reverse=True,
+)
 
 LICENCE: Final = word_set(
     "license licence licenses licences licensed licenced lizenz lizenziert lizenzvertrag licencia "
