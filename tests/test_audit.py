@@ -408,3 +408,47 @@ def _plan_claims(out: Path, wanted: str) -> Any:
             if row["key"] == wanted:
                 return row["claims"]
     raise AssertionError(wanted)
+
+
+def _dropped(table: pa.Table, column: str) -> pa.Table:
+    return table.drop_columns([column])
+
+
+def _emptied(table: pa.Table, column: str) -> pa.Table:
+    field = table.schema.field(column).with_nullable(True)
+    place = table.column_names.index(column)
+    return table.set_column(place, field, pa.nulls(len(table), field.type))
+
+
+def _scrambled(table: pa.Table, column: str) -> pa.Table:
+    field = table.schema.field(column)
+    place = table.column_names.index(column)
+    values = pa.array(["\\u0000 not what it was"] * len(table), pa.string())
+    return table.set_column(place, field.with_type(pa.string()), values)
+
+
+@pytest.mark.parametrize("forge", [_dropped, _emptied, _scrambled])
+@pytest.mark.parametrize(
+    ("layer", "role"),
+    [("plan", "data"), ("images", "data"), ("images", "marks"), ("ledger", "data")],
+)
+def test_no_column_however_mangled_stops_the_audit(
+    sound: Path, tmp_path: Path, layer: str, role: str, forge: Callable[[pa.Table, str], pa.Table]
+) -> None:
+    part, entry = Forger(sound).entry(layer, role, key(2) if role == "marks" else key(0))
+    mangled = 0
+    for column in ("key", "verdict", "reason", "stage", "claims", "captions", "license", "width"):
+        whole = Forger(sound).table(entry)
+        if column not in whole.column_names or whole[column].null_count == len(whole):
+            continue
+        copy = Path(shutil.copytree(sound, tmp_path / column))
+        forger = Forger(copy)
+        try:
+            forger.rewrite(layer, part, role, lambda table, name=column: forge(table, name))  # type: ignore[misc]
+        except (KeyError, TypeError):
+            continue  # so mangled that not even a forger can write a commit for it
+        forger.publish(recount=False, relink=False)
+        result = audit(copy, hashes=True)
+        assert not result.ok, column
+        mangled += 1
+    assert mangled > 1

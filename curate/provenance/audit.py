@@ -175,7 +175,9 @@ class _Audit:
             "dataset_digest and bytes_digest recomputed",
         ]
         if recipe is not None:
-            again: list[str] = [stage.kind for stage in recipe.passes[0].stages if stage.kind in rejudge.PURE]
+            again: list[str] = [
+                stage.kind for stage in recipe.passes[0].stages if stage.kind in rejudge.PURE
+            ]
             again += [step.barrier.kind for step in recipe.passes if step.barrier]
             self.verified.append(f"verdicts taken again: {', '.join(again) or 'none'}")
         if not manifest.license_audited:

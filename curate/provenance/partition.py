@@ -16,7 +16,6 @@ import pyarrow.compute as pc
 from curate import columns as c
 from curate.provenance.findings import compare_rows, compare_sets, flat
 from curate.stage import REASONS
-from curate.store.commit import count_marks
 from curate.store.dataset import Dataset
 from curate.store.manifest import Shard
 
@@ -92,8 +91,9 @@ def _union(alive: pa.Array, dead: pa.Array) -> pa.Array:
 
 
 def _counted(marked: pa.Table) -> Counter[tuple[str, str]]:
-    counts = count_marks(marked)
-    return Counter({(stage, reason): n for stage, of in counts.items() for reason, n in of.items()})
+    """Marks by stage and reason; a missing one counts as an empty name."""
+    pairs = zip(marked[c.STAGE.name].to_pylist(), marked[c.REASON.name].to_pylist(), strict=True)
+    return Counter((stage or "", reason or "") for stage, reason in pairs)
 
 
 def _check_keys(part: str, keys: pa.Array) -> Iterator[str]:
