@@ -17,7 +17,9 @@ import pyarrow as pa
 from PIL import Image
 
 from curate.engine import run_inline
+from curate.provenance.findings import AuditResult
 from curate.recipe import recipe_from
+from curate.sources.keys import row_key
 from curate.store.commit import Commit, FileEntry, commit_path, encode, shard_id
 from curate.store.digest import bytes_sha256, json_digest, table_digest
 from curate.store.files import LocalFiles
@@ -274,3 +276,15 @@ def replaced(table: pa.Table, column: str, key: str, value: Any) -> pa.Table:
 def without(table: pa.Table, key: str) -> pa.Table:
     """The table without one row."""
     return table.filter(pa.array([found != key for found in table["key"].to_pylist()]))
+
+
+def key(n: int) -> str:
+    """The key of row n."""
+    return row_key("photos", f"p{n}")
+
+
+def refused(result: AuditResult, *named: str) -> None:
+    """The audit failed, and one problem names all of this."""
+    assert not result.ok
+    found = any(all(word in problem for word in named) for problem in result.problems)
+    assert found, result.problems

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 import yaml
-from provenance_dataset import NASTY, build
+from provenance_dataset import NASTY, build, key
 
 from curate.engine import run_inline
 from curate.errors import MissingInput, RecipeError
@@ -20,7 +20,6 @@ from curate.provenance import write_outputs
 from curate.provenance.attribution import SCHEMA, credit_of
 from curate.provenance.explain import explain
 from curate.recipe import recipe_from
-from curate.sources.keys import row_key
 from curate.store.dataset import Dataset
 
 
@@ -29,10 +28,6 @@ def out(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = build(tmp_path_factory.mktemp("provenance"))
     write_outputs(path)
     return path
-
-
-def key(n: int) -> str:
-    return row_key("photos", f"p{n}")
 
 
 # --- explain ------------------------------------------------------------------------------------
