@@ -146,10 +146,12 @@ def encode(table: pa.Table) -> bytes:
         metadata[b"huggingface"] = HUGGINGFACE.encode()
     sink = io.BytesIO()
     strings = [n for n, f in names.items() if pa.types.is_string(f.type) and n != "key"]
-    pq.write_table(
-        table.replace_schema_metadata(metadata), sink, compression=compression,
-        row_group_size=64 if big else 65536, use_dictionary=strings, write_statistics=["key"],
-    )  # fmt: skip
+    table = table.replace_schema_metadata(metadata)
+    with pq.ParquetWriter(
+        sink, table.schema, compression=compression, use_dictionary=strings, write_statistics=["key"]
+    ) as writer:
+        if len(table):  # an empty row group is more than some readers can take
+            writer.write_table(table, row_group_size=64 if big else 65536)
     return sink.getvalue()
 
 
