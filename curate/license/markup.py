@@ -11,6 +11,7 @@ from html import unescape
 from typing import Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, rejected
+from curate.license.sources import object_of
 from curate.license.spdx import spdx_id
 from curate.license.text import LIMIT, parse_text
 from curate.license.tools import tool
@@ -20,7 +21,7 @@ from curate.license.words import LICENCE, word_set
 HTML_LIMIT: Final = 32768
 HEADER_LIMIT: Final = 4096
 _LINKS: Final = 50
-_SILENT: Final = word_set("script style template noscript textarea iframe object svg head")
+_SILENT: Final = word_set("script style template noscript textarea iframe object svg title del s strike")
 _VOID: Final = word_set("area base br col embed hr img input link meta source track wbr")
 _RELATIONS: Final = word_set("license cc:license dct:license dcterms:license xhv:license "
                               "schema:license")  # fmt: skip
@@ -31,8 +32,13 @@ _GRANTING: Final = LICENCE | word_set("under rights terms this work photo image"
 
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
-    r"(?P<rest>(?:[^<>\"']|\"[^\"<]*+\"|'[^'<]*+')*+)>"
+    r"(?P<rest>(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)>"
 )
+_TAG_START = re.compile(r"</?[a-zA-Z]")
+_RAW: Final = {
+    name: re.compile(rf"</{name}\b", re.I)
+    for name in ("script", "style", "textarea", "title", "noscript", "iframe")
+}
 _TELLING = re.compile(r"licen|commons|hidden|display|visib|rights|artlibre|gnu\.|spdx|&", re.I)
 _ATTRIBUTE = re.compile(
     r"([a-zA-Z_:@][\w:.-]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++)))?+"
@@ -50,24 +56,38 @@ class _Page:
         self.linked: list[str] = []
         self.text: list[str] = []
         self._hidden: list[str] = []
-        source, position = _without_comments(source), 0
-        for tag in _TAG.finditer(source):
-            self._say(source[position : tag.start()])
+        self._described: list[str] = []
+        self._read(_without_comments(source))
+
+    def _read(self, source: str) -> None:
+        """One pass, as browsers read: a tag that never ends takes the rest of the page with it."""
+        position = 0
+        while start := self._next(source, position):
+            self._say(source[position : start.start()])
+            tag = _TAG.match(source, start.start())
+            if tag is None:
+                return
             position = tag.end()
-            name = tag["name"].lower()
+            name, rest = tag["name"].lower(), tag["rest"]
             if tag["close"]:
                 self._close(name)
             else:
-                rest = tag["rest"]
-                values = _attributes(rest) if _TELLING.search(rest) else {}
-                self._open(name, values, rest.endswith("/"))
+                self._open(name, _attributes(rest) if _TELLING.search(rest) else {}, rest)
         self._say(source[position:])
+
+    def _next(self, source: str, position: int) -> re.Match[str] | None:
+        """The next tag; inside a script or the like only its own end counts."""
+        raw = self._hidden[-1] if self._hidden and self._hidden[-1] in _RAW else None
+        return (_RAW[raw] if raw else _TAG_START).search(source, position)
 
     def _say(self, data: str) -> None:
         if not self._hidden and data:
             self.text.append(unescape(data))
+        elif self._hidden == ["script"] and self._described:
+            self._described[-1] += data
 
-    def _open(self, name: str, values: dict[str, str], closed: bool) -> None:
+    def _open(self, name: str, values: dict[str, str], rest: str) -> None:
+        closed = rest.endswith("/")
         if self._hidden:
             if name == self._hidden[-1] and not closed:
                 self._hidden.append(name)
@@ -76,12 +96,16 @@ class _Page:
         unseen = "hidden" in values or "display:none" in style or "visibility:hidden" in style
         if not unseen:
             self._collect(name, values)
+        if name == "script" and "ld+json" in rest.lower():
+            self._described.append("")
         if (name in _SILENT or unseen) and name not in _VOID and not closed:
             self._hidden.append(name)
 
     def _close(self, name: str) -> None:
         if self._hidden and name == self._hidden[-1]:
             self._hidden.pop()
+            if name == "script" and self._described:
+                self.marked += _licences_in(object_of(self._described.pop()))
 
     def _collect(self, name: str, values: dict[str, str]) -> None:
         relations = set(values.get("rel", "").lower().split())
@@ -93,6 +117,22 @@ class _Page:
             self.marked.append(target)
         elif name == "a" and values.get("href"):
             self.linked.append(values["href"])
+
+
+def _licences_in(value: object) -> list[str]:
+    """What JSON-LD names as `license`, at any depth: an address, or an object with one."""
+    if isinstance(value, list):
+        return [found for entry in value for found in _licences_in(entry)]
+    if not isinstance(value, dict):
+        return []
+    found = []
+    for name, entry in value.items():
+        for one in entry if isinstance(entry, list) else [entry]:
+            target = (one.get("@id") or one.get("url")) if isinstance(one, dict) else one
+            if name == "license" and isinstance(target, str):
+                found.append(target)
+        found += _licences_in(entry)
+    return found
 
 
 def _without_comments(source: str) -> str:

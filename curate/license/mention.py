@@ -11,7 +11,8 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
-from curate.license.tools import CREATIVE_COMMONS, PORT_NAMES, TOOLS, Tool, by_family
+from curate.license.families import PORTED, SINGLE, family_of
+from curate.license.tools import PORT_NAMES, Tool, by_family
 from curate.license.words import (
     AND,
     CJK,
@@ -33,7 +34,6 @@ _COMPACT = re.compile(r"by(?:nc|nd|sa)*")
 _RELEASE = re.compile(r"[0-9]\.[0-9]")
 _JOINERS: Final = frozenset("-_/,+&:·")
 _FILLERS: Final = _JOINERS | frozenset("()\"'*|") | LICENCE | VERSION | {"the", "public", "deed"}
-_CANONICAL_ORDER: Final = ("by", "nc", "nd", "sa")
 
 
 class Token(NamedTuple):
@@ -247,6 +247,9 @@ class Reader:
                 break
             versions = [*versions, version]
             at = here + 1
+        beside = self._skip(at, frozenset("("), 1)
+        if _RELEASE.fullmatch(self._version(beside) or ""):
+            return [*versions, self.word(beside)], beside + 1
         if self.word(at) == "+":
             return versions, at + 1
         if self.word(at) in OR:
@@ -273,6 +276,9 @@ class Reader:
             return "", here + 1, "port_unclear" if version in ("2.0", "2.1", "2.5", "3.0") else ""
         if word in PORT_NAMES:
             return self._coded_port(at, here, between, version, elements)
+        aside = self._skip(at, frozenset(".·|;–"), 1)
+        if aside > at and self.word(aside) in PORT_NAMES and self.tokens[aside].raw.isupper():
+            return "", at, "port_unclear" if self._ends(aside + 1) else ""
         odd = between in ("-", "_") and word and word[0].isalpha()
         stray = self.tokens[here].raw if here < len(self.tokens) else ""
         codelike = stray.isascii() and stray.isupper() and (version != "4.0" or len(stray) == 2)
@@ -315,6 +321,8 @@ class Reader:
     def _ends(self, at: int) -> bool:
         """Whether the phrase ends here: end of text, or a sign that is no hyphen."""
         word = self.word(at)
+        if word == "/" and at + 1 < len(self.tokens):
+            return self.tokens[at + 1].start > self.tokens[at].end
         return not word or not (word[0].isalnum() or word in "-_@&'’%")
 
     # --- meaning ----------------------------------------------------------------------------
@@ -334,14 +342,14 @@ class Reader:
         if family is None:
             return rejected("impossible", matched)
         if not versions:
-            single = _SINGLE.get(family)
+            single = SINGLE.get(family)
             return accepted(single, "identifier", matched) if single else ambiguous(
                 "versionless", matched, family
             )
         found = [self._tool(elements, version, port) for version in versions]
         real = [tool for tool in found if tool is not None]
         if len(real) < len(found):
-            missing = (family, versions[-1]) in _PORTED
+            missing = (family, versions[-1]) in PORTED
             return ambiguous("port_missing", matched, family) if missing else rejected(
                 "impossible", matched
             )
@@ -372,25 +380,3 @@ class Reader:
 
     def _cut(self, at: int, behind: int) -> str:
         return self.text[self.tokens[at].start : self.tokens[behind - 1].end]
-
-
-_PORTED = {(t.family, t.version) for t in CREATIVE_COMMONS if t.jurisdiction}
-_SINGLE: Final[dict[str, Tool]] = {
-    "CC0": TOOLS["CC0-1.0"], "CC-PDM": TOOLS["CC-PDM-1.0"], "CC-PDDC": TOOLS["CC-PDDC"],
-}  # fmt: skip
-_FAMILY_OF: dict[frozenset[str], str] = {
-    frozenset({"zero"}): "CC0", frozenset({"zero", "pd"}): "CC0", frozenset({"pdm"}): "CC-PDM",
-    frozenset({"pddc"}): "CC-PDDC", frozenset({"sampling+"}): "CC-SAMPLING-PLUS",
-    frozenset({"sampling"}): "CC-SAMPLING", frozenset({"devnations"}): "CC-DEVNATIONS",
-    frozenset({"nc", "sampling+"}): "CC-NC-SAMPLING-PLUS",
-}  # fmt: skip
-_FAMILY_OF |= {
-    frozenset(t.family.lower().split("-")[1:]): t.family
-    for t in CREATIVE_COMMONS
-    if t.family.startswith("CC-") and set(t.family.lower().split("-")[1:]) <= {*_CANONICAL_ORDER}
-}
-
-
-def family_of(elements: list[str]) -> str | None:
-    """The family that a list of elements names, in any order; None where there is no such one."""
-    return _FAMILY_OF.get(frozenset(elements)) if len(set(elements)) == len(elements) else None

@@ -12,6 +12,15 @@ from itertools import pairwise
 from typing import Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
+from curate.license.caveats import (
+    DOUBT,
+    LIMITS,
+    NEUTRAL,
+    NO_KNOWN,
+    RESERVED,
+    SOFTWARE,
+    UNNAMED,
+)
 from curate.license.mention import Mention, Reader
 from curate.license.spdx import parse_spdx
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
@@ -32,6 +41,7 @@ _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
 _NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
+_NOT_BEHIND = re.compile(rf"[ {CJK}]{{0,12}}?(?:ではな|じゃな|ありません|아니|않)")
 _CHUNK = re.compile(r"[^\s<>\"'|]+")
 _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
@@ -41,50 +51,6 @@ _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _BESIDE = re.compile(r"[^/?=@#%\\\\]*(?<![a-zA-Z])[](;,)]+[(\[]*")
 _LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
-_NEUTRAL = re.compile(
-    r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
-    r"(?:noted|stated|indicated|specified)"
-    r"|(?:sofern|soweit|wenn) nicht anders \w+|sauf (?:mention|indication) contraire"
-    r"|no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
-    r"|(?:no|without) (?:changes|modifications?|alterations)(?: (?:were |have been )?made)?"
-    r"|not (?:been )?(?:modified|altered|changed)|without (?:any )?warranty|"
-    r"(?:some|certains|algunos|einige) (?:rights|droits|derechos|rechte) "
-    r"(?:reserved|réservés|reservados|vorbehalten)",
-    re.IGNORECASE,
-)
-_RESERVED = re.compile(
-    r"all rights? (?:are )?reserved|alle rechte vorbehalten|tous droits réservés|"
-    r"todos (?:los|os) (?:derechos|direitos) reservados|tutti i diritti riservati|"
-    r"alle rechten voorbehouden|все права защищены|wszelkie prawa zastrzeżone|"
-    r"(?<!some )\brights reserved|版权所有|無断転載禁止|in copyright",
-    re.IGNORECASE,
-)
-_LIMITS = re.compile(
-    r"non[- ]?commercial|personal use|private use|educational|editorial|research only|"
-    r"permission|only for|for .{0,30}\bonly\b|text only|(?:text|data|code|metadata) (?:is|are)\b|"
-    r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
-    r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
-    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required",
-    re.IGNORECASE,
-)
-_DOUBT = re.compile(
-    r"\b(?:maybe|perhaps|probably|possibly|presumably|apparently|allegedly|unknown|unclear|unsure|"
-    r"uncertain|pending|tbd|tbc|todo|might|could|would|should|will|wish|hope|vermutlich|"
-    r"vielleicht|peut[- ]être|similar|compatible|equivalent|comparable|inspired|style|like|"
-    r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
-    r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if)\b",
-    re.IGNORECASE,
-)
-_SOFTWARE = re.compile(
-    r"\b(?:[al]?gpl|bsd|mpl|mit licen[sc]e|apache licen[sc]e|apache[- ]2)\b|(?:and|&|\+) mit\b", re.I
-)
-_UNNAMED = re.compile(
-    r"\b(?:gfdl|gnu free documentation licen[sc]e|gnu fdl|free art licen[sc]e|"
-    r"licence art libre|copyrighted free use|copyleft|open government licen[sc]e|"
-    r"open database licen[sc]e|some rights reserved|no rights reserved)",
-    re.IGNORECASE,
-)
-_NO_KNOWN = re.compile(r"no known (?:copyright )?restrictions?|no known copyright", re.I)
 _US_GOV: Final = re.compile(r"u\.?s\.? government work|united states government work", re.I)
 _FAMILIES = (
     (re.compile(r"(?:gnu free documentation licen[sc]e|gnu fdl|\bgfdl)[ ,\-(]*(?:version |v\.? ?)?"
@@ -227,7 +193,7 @@ def _family_mentions(rest: str) -> tuple[str, list[_Found]]:
 
 
 def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
-    neutral = _NEUTRAL.sub(lambda m: " " * len(m[0]), rest)
+    neutral = NEUTRAL.sub(lambda m: " " * len(m[0]), rest)
     reader = Reader(neutral, choice=choice)
     found: list[_Found] = []
     at = 0
@@ -257,7 +223,7 @@ def _checked(mention: Mention, text: str) -> _Found:
 def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
     if not found:
         return _nothing(rest, folded)
-    reserved = bool(_RESERVED.search(rest))
+    reserved = bool(RESERVED.search(rest))
     if all(f.answer.status == "reject" for f in found):
         return rejected("all_rights_reserved", folded) if reserved else found[0].answer
     withdrawn = [f for f in found if _negated(f, rest)]
@@ -328,35 +294,35 @@ def _negated(found: _Found, rest: str) -> bool:
     """Whether a word of negation stands before the mention in the same sentence."""
     before = re.split(r"[.;!?。]\s|[;!?。]", rest[max(0, found.start - 200) : found.start])[-1]
     words = re.findall(r"[^\W\d_]+(?:'t\b)?", before.lower())
-    if _NOT_CJK.search(before):
+    if _NOT_CJK.search(before) or _NOT_BEHIND.match(rest, found.end):
         return True
     return any(word in NOT or word.endswith("n't") for word in words[-12:])
 
 
 def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
     """Why an otherwise clear grant is not one, or an empty string."""
-    if reserved or _NO_KNOWN.search(rest):
+    if reserved or NO_KNOWN.search(rest):
         return "contradiction"
     if TOOLS[answer.id or ""].nc:
         rest = re.sub(r"(?i)(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", " ", rest)
     words = set(re.findall(r"[^\W\d_]+", rest.lower()))
-    if words & NOT or "n't" in rest.lower() or _LIMITS.search(rest) or _NOT_CJK.search(rest):
+    if words & NOT or "n't" in rest.lower() or LIMITS.search(rest) or _NOT_CJK.search(rest):
         return "contradiction"
-    if _SOFTWARE.search(rest) and not words & OR:
+    if SOFTWARE.search(rest) and not words & OR:
         return "conflict"
-    return "uncertain" if _DOUBT.search(rest) else ""
+    return "uncertain" if DOUBT.search(rest) else ""
 
 
 def _nothing(rest: str, folded: str) -> Parsed:
-    if _RESERVED.search(rest):
+    if RESERVED.search(rest):
         return rejected("all_rights_reserved", folded)
-    if _NO_KNOWN.search(rest):
+    if NO_KNOWN.search(rest):
         return rejected("no_known_restrictions", folded)
     short = fold(folded).strip().lower()
     if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d", short):
         return ambiguous("no_marker", folded)
     if _US_GOV.search(rest) or re.match(r"pd(?:[- ]|$)", short):
         return ambiguous("public_domain", folded)
-    if _UNNAMED.search(rest):
+    if UNNAMED.search(rest):
         return ambiguous("free_but_unnamed", folded)
     return rejected("unrecognised", folded)

@@ -258,6 +258,88 @@ CC-BY-SA-3.0 | CC BY-SA 3.0 or later
 GFDL-1.2 | GFDL 1.2
 GFDL-1.3-or-later | GNU Free Documentation License 1.3 or later
 ODbL-1.0 | ODbL 1.0
+CC-BY-4.0 | [CC BY 4.0]({CC}/licenses/by/4.0/)
+CC-BY-4.0 | CC BY 4.0;{CC}/licenses/by/4.0/
+CC-BY-4.0 | SPDX-License-Identifier: CC-BY-4.0
+CC-BY-4.0 | License={CC}/licenses/by/4.0/
+CC-BY-4.0 | CC-BY-4-0
+CC-BY-SA-4.0 | CC_BY_SA_4_0
+CC-BY-4.0 | CC BY INTERNATIONAL 4.0
+CC-BY-4.0 | PHOTO BY JANE DOE CC BY 4.0
+CC-BY-4.0 | "No Man's Land" by Jane, CC BY 4.0
+CC-BY-4.0 | Photo No. 5, CC BY 4.0
+CC-BY-4.0 | CC BY 4.0 by Jane, jane@example.com
+CC-BY-4.0 | Images are licensed CC BY 4.0 unless otherwise stated
+CC-BY-SA-3.0 | Own work, CC BY-SA 3.0, https://commons.wikimedia.org/w/index.php?curid=12345
+CC-BY-SA-3.0 | Creative Commons Attribution/Share-Alike License 3.0
+CC-BY-SA-4.0 | CC-licensed (BY-SA 4.0)
+CC-BY-SA-3.0-NO | CC BY-SA 3.0 no
+CC-BY-SA-3.0-AT | John Doe, CC BY-SA 3.0 at, via Wikimedia Commons
+CC-BY-SA-2.5-IN | CC BY-SA 2.5 in
+CC-BY-3.0-DE | CC BY 3.0 Germany (DE)
+CC-BY-4.0 | This is an Open Access article distributed under the terms of the Creative Commons Attribution License (http://creativecommons.org/licenses/by/4.0), which permits unrestricted use.
+CC-PDM-1.0 | This work is free of known copyright restrictions. Public Domain Mark 1.0
+CC0-1.0 | To the extent possible under law, Jane Doe has waived all copyright to this work. CC0 1.0
+CC-BY-NC-ND-4.0 | Creative Commons Atribución-NoComercial-SinDerivar 4.0 Internacional
+CC-BY-NC-SA-4.0 | Licence Creative Commons Attribution - Pas d’Utilisation Commerciale - Partage dans les Mêmes Conditions 4.0 International.
+CC-BY-NC-ND-4.0 | Creative Commons Attribuzione - Non commerciale - Non opere derivate 4.0 Internazionale
+CC-BY-NC-ND-4.0 | Creative Commons - Atribuição-NãoComercial-SemDerivações 4.0 Internacional
+CC-BY-SA-4.0 | Creative Commons Naamsvermelding-GelijkDelen 4.0 Internationaal-licentie
+CC-BY-SA-4.0 | Creative Commons Uznanie autorstwa-Na tych samych warunkach 4.0 Międzynarodowe
+CC-BY-SA-4.0 | Creative Commons С указанием авторства-С сохранением условий 4.0 Всемирная
+CC-BY-NC-4.0 | 知识共享署名-非商业性使用 4.0 国际许可协议
+CC-BY-NC-SA-4.0 | 姓名標示-非商業性-相同方式分享 4.0 國際
+CC-BY-NC-4.0 | 저작자표시-비영리 4.0 국제
+CC-BY-SA-4.0 | CC表示-継承4.0
+CC-BY-SA-4.0 | 本作品采用CC BY-SA 4.0协议
+GFDL-1.2-or-later | GNU Free Documentation License, Version 1.2 or any later version
+OGL-UK-3.0 | Open Government Licence v3.0
+LAL-1.3 | Licence Art Libre 1.3
+AMBIGUOUS | 本作品不是CC BY 4.0吗? CC BY-SA 4.0
+AMBIGUOUS | metadata CC0
+AMBIGUOUS | Metadata: CC0; image: all rights reserved
+AMBIGUOUS | This dataset is CC0
+AMBIGUOUS | contains parts under CC BY 4.0
+AMBIGUOUS | based on a CC BY 4.0 work by Jane
+AMBIGUOUS | Draft, CC BY 4.0
+AMBIGUOUS | This photo will be released under CC BY 4.0
+AMBIGUOUS | CC BY 4.0 + no AI
+AMBIGUOUS | CC BY 4.0 (with exceptions)
+AMBIGUOUS | CC BY 4.0 or equivalent
+AMBIGUOUS | CC BY 4.0 vs CC BY-SA 4.0
+AMBIGUOUS | CC BY 4.0 and MIT
+AMBIGUOUS | changed from CC BY-NC 4.0 to CC BY 4.0
+AMBIGUOUS | CC BY 4.0 (was CC BY-NC 4.0)
+AMBIGUOUS | CC BY 4.0 3.0
+AMBIGUOUS | CC BY 3.0/4.0
+AMBIGUOUS | CC BY 3.0 AT/DE
+AMBIGUOUS | CC BY 3.0. DE
+AMBIGUOUS | CC BY 3.0 · DE
+AMBIGUOUS | CC BY 3.0 UK
+AMBIGUOUS | CC BY 3.0 Georgia Tech
+AMBIGUOUS | CC BY >=4.0
+AMBIGUOUS | CC BY 4,0
+AMBIGUOUS | CC BY 4.0a
+AMBIGUOUS | my-cc-by-4.0
+AMBIGUOUS | PD-old-100
+AMBIGUOUS | Creative Common Attribution 4.0
+AMBIGUOUS | CC BY 4.0 https://creativecommons.org.evil.com/licenses/by/4.0/
+AMBIGUOUS | {CC}/licenses/by/4.0/ {CC}/licenses/by-nc/4.0/
+CC-BY-4.0 | {CC}/licenses/by/4.0/ or {CC}/licenses/by-nc/4.0/
+REJECT | CC BY https://evil.com/licenses/by/4.0/
+REJECT | 这不是CC BY 4.0
+REJECT | これはCC BY 4.0ではありません
+REJECT | CC BY 14.0
+REJECT | CC BY 4.00
+REJECT | CC BY-NC-NC 4.0
+REJECT | CCO 1.0
+REJECT | CC0-BY-4.0
+REJECT | Public Domain Mark 4.0
+REJECT | Bcc by 4.0
+REJECT | CC BY‮ 4.0
+REJECT | ＣＣ ＢＹ 4.0
+REJECT | mailto:{CC}/licenses/by/4.0/
+REJECT | {CC}/licenses/by/4.0/.evil
 AMBIGUOUS | CC
 AMBIGUOUS | CC BY
 AMBIGUOUS | CC-BY-SA
@@ -449,6 +531,21 @@ REJECT | <a rel="license" data-href="{CC}/licenses/by/4.0/">licence</a>
 REJECT | <a rel="license" href="javascript:'{CC}/licenses/by/4.0/'">licence</a>
 REJECT | <img alt="CC BY 4.0" src="cc-by.png">
 REJECT | <p>All rights reserved</p>
+CC-BY-4.0 | <script type="application/ld+json">{{"@type": "ImageObject", "license": "{CC}/licenses/by/4.0/"}}</script>
+CC-BY-4.0 | <script>if (a<b) x = "<a href='";</script><a rel="license" href="{CC}/licenses/by/4.0/">CC</a>
+CC-BY-4.0 | <a rel="license" href="https&#58;//creativecommons.org/licenses/by/4.0/">x</a>
+CC-BY-NC-4.0 | <a rel="license" href="{CC}/licenses/by-nc/4.0/" href="{CC}/licenses/by/4.0/">x</a>
+CC-BY-NC-4.0 | <p>CC BY<b>-NC</b> 4.0</p>
+CC-BY-NC-4.0 | <del>CC BY 4.0</del> CC BY-NC 4.0
+AMBIGUOUS | <a href="{CC}/licenses/by/4.0/"><img src="cc.png" alt="Creative Commons License"></a>
+AMBIGUOUS | <a title="rel=license" href="{CC}/licenses/by/4.0/">help</a>
+AMBIGUOUS | <p>CC BY 4.0</p><p>CC BY-NC 4.0</p>
+REJECT | <script type="application/ld+json">{{"name": "CC BY 4.0"}}</script>
+REJECT | <img src="a.jpg" alt='<a rel="license" href="{CC}/licenses/by/4.0/">'>
+REJECT | <a data-x="<a rel=license href={CC}/licenses/by/4.0/>
+REJECT | <title>CC BY 4.0</title>
+REJECT | <a rel="license" href="/licenses/by/4.0/">x</a>
+REJECT | <meta name="copyright" content="CC BY 4.0">
 REJECT | <p></p>
 """,
     "hf_card": """

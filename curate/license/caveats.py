@@ -1,0 +1,59 @@
+"""Words around a licence mention that withdraw it, limit it or doubt it, and those that do not.
+
+The text is searched after mentions and addresses are blanked out, so nothing inside them counts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+NEUTRAL: Final = re.compile(
+    r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
+    r"(?:noted|stated|indicated|specified)"
+    r"|(?:sofern|soweit|wenn) nicht anders \w+|sauf (?:mention|indication) contraire"
+    r"|free of (?:known )?(?:copyright )?restrictions(?: under copyright law)?"
+    r"(?:,? including all related and neighbou?ring rights)?|\bno\.? ?(?=[0-9])"
+    r"|\"[^\"]{1,120}\" (?:by|von|par|por|di) |no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
+    r"|(?:no|without) (?:changes|modifications?|alterations)(?: (?:were |have been )?made)?"
+    r"|not (?:been )?(?:modified|altered|changed)|without (?:any )?warranty|"
+    r"(?:some|certains|algunos|einige) (?:rights|droits|derechos|rechte) "
+    r"(?:reserved|réservés|reservados|vorbehalten)",
+    re.IGNORECASE,
+)
+RESERVED: Final = re.compile(
+    r"all rights? (?:are )?reserved|alle rechte vorbehalten|tous droits réservés|"
+    r"todos (?:los|os) (?:derechos|direitos) reservados|tutti i diritti riservati|"
+    r"alle rechten voorbehouden|все права защищены|wszelkie prawa zastrzeżone|"
+    r"(?<!some )\brights reserved|版权所有|無断転載禁止|in copyright",
+    re.IGNORECASE,
+)
+LIMITS: Final = re.compile(
+    r"non[- ]?commercial|personal use|private use|educational|editorial|research only|"
+    r"\bmetadata\b|\b(?:data|dataset|database|texts?|code|software|audio|music|descriptions?|captions?|"
+    r"thumbnails?|previews?)(?: only)? ?(?::|is\b|are\b|licen|under\b)|text only|permission|only for|"
+    r"for .{0,30}\bonly\b|"
+    r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
+    r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
+    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required",
+    re.IGNORECASE,
+)
+DOUBT: Final = re.compile(
+    r"\b(?:maybe|perhaps|probably|possibly|presumably|apparently|allegedly|unknown|unclear|unsure|"
+    r"uncertain|pending|tbd|tbc|todo|might|could|would|should|will|wish|hope|vermutlich|"
+    r"vielleicht|peut[- ]être|similar|compatible|equivalent|comparable|inspired|style|like|"
+    r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
+    r"contains?|derived|based on|portions?|parts?|partly|partially|draft|proposed|under review|"
+    r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if)\b",
+    re.IGNORECASE,
+)
+SOFTWARE: Final = re.compile(
+    r"\b(?:[al]?gpl|bsd|mpl|mit licen[sc]e|apache licen[sc]e|apache[- ]2)\b|(?:and|&|\+) mit\b", re.I
+)
+UNNAMED: Final = re.compile(
+    r"\b(?:gfdl|gnu free documentation licen[sc]e|gnu fdl|free art licen[sc]e|"
+    r"licence art libre|copyrighted free use|copyleft|open government licen[sc]e|"
+    r"open database licen[sc]e|some rights reserved|no rights reserved)",
+    re.IGNORECASE,
+)
+NO_KNOWN: Final = re.compile(r"no known (?:copyright )?restrictions?|no known copyright", re.I)
