@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from curate.errors import CurateError, MissingInput, RecipeError
-from curate.recipe import Recipe
+from curate.recipe import Recipe, recipe_from
 from curate.sources.guess import Guess, guess, write_recipe
 
 BY = "https://creativecommons.org/licenses/by/2.0/"
@@ -42,7 +42,7 @@ def openverse(n: int) -> dict[str, Any]:
 
 
 def loaded(found: Guess) -> Recipe:
-    return Recipe.model_validate(yaml.safe_load(write_recipe(found)))
+    return recipe_from(yaml.safe_load(write_recipe(found)), origin="curate init")
 
 
 def test_a_table_in_openverse_columns(tmp_path: Path) -> None:
@@ -110,6 +110,15 @@ def test_a_table_without_licences_says_what_follows(tmp_path: Path) -> None:
     found = guess(jsonl(tmp_path / "a.jsonl", [{"url": "https://x.example/1.jpg"}]))
     assert "Without a claim every row is rejected" in write_recipe(found)
     assert loaded(found).source.licenses == ()
+
+
+def test_the_passes_that_are_commented_out_are_right_too(tmp_path: Path) -> None:
+    found = guess(jsonl(tmp_path / "ov.jsonl", [openverse(n) for n in range(3)]))
+    text, comments = write_recipe(found).split("  # - layer: features/clip\n")
+    block = "  # - layer: features/clip\n" + comments
+    plain = "".join(line.replace("  # ", "  ", 1) + "\n" for line in block.splitlines())
+    recipe = recipe_from(yaml.safe_load(text + plain), origin="curate init")
+    assert [step.layer for step in recipe.passes] == ["images", "features/clip", "features/latents"]
 
 
 def test_what_cannot_be_guessed_is_an_error(tmp_path: Path) -> None:

@@ -22,6 +22,7 @@ from curate.demo.corpus import write_corpus
 from curate.demo.server import HOST
 from curate.errors import EngineError
 from curate.memory import PeakMemory
+from curate.progress import TrainLine
 from curate.recipe import Recipe, load_recipe
 from curate.store.dataset import Dataset
 from curate.store.manifest import load_manifest
@@ -115,7 +116,7 @@ def _train(recipe: Recipe, to: Path, console: Console) -> TrainResult | None:
     if note.is_file() and json.loads(note.read_text()) == told:
         console.print(f"  {'training':<18}already done")
         return None
-    result = train(to, recipe.train, folder, on_step=commands.TrainLine(console))
+    result = train(to, recipe.train, folder, on_step=TrainLine(console))
     note.write_text(json.dumps(told))
     console.print(
         f"  {'training':<18}{result.steps:,} steps, {result.seconds:.0f} s, "
