@@ -5,6 +5,7 @@ Nothing is taken on trust from the manifest but the list of what should be there
 
 from __future__ import annotations
 
+import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -169,8 +170,6 @@ def _check_file(dataset: Dataset, layer: Layer, entry: FileEntry, *, hashes: boo
 
 
 def _sha256(dataset: Dataset, entry: FileEntry) -> str:
-    import hashlib
-
     with dataset.path(entry).open("rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 

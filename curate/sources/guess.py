@@ -199,7 +199,8 @@ def _passes(found: Guess, fetch: str) -> str:
     root = found.path if found.path.is_dir() else found.path.parent
     how = _READ.format(root=_quoted(str(root))) if fetch == "read_file" else _DOWNLOAD
     judge = "" if found.kind == "folder" else _LICENSE + (_OPT_OUT if fetch == "download" else "")
-    return _PASSES.format(judge=judge, fetch=how)
+    barrier = _BARRIER if found.kind == "table" else _NO_BARRIER
+    return _PASSES.format(judge=judge, fetch=how, barrier=barrier)
 
 
 def _quoted(text: str) -> str:
@@ -234,6 +235,16 @@ _READ: Final = """\
       - kind: read_file
         root: {root}  # where the paths start from
 """
+_BARRIER: Final = """\
+    barrier:
+      kind: duplicates  # the survivor is the best-licensed, then the largest
+"""
+_NO_BARRIER: Final = """\
+    # Duplicates are chosen by licence first, so that barrier needs the licence stage:
+    # put `- kind: license` before captions if you declare, and then
+    # barrier:
+    #   kind: duplicates
+"""
 _PASSES: Final = """\
 shard_rows: 1024
 passes:
@@ -250,8 +261,7 @@ passes:
         max_ratio: 2.0
       - kind: buckets
         sizes: [[256, 256], [320, 192], [192, 320]]
-    barrier:
-      kind: duplicates
+{barrier}\
   # Scores and features need models: a local directory or hub:org/name@revision. `builtin:tiny` is
   # for trying things out; its scores mean nothing on real pictures.
   # - layer: features/clip
