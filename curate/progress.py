@@ -24,7 +24,7 @@ class ConsoleWatch:
         self._rows = self._done = self._todo = self._skipped = 0
 
     def planned(self, *, rows: int, parts: int) -> None:
-        self._line("plan", f"{rows:,} candidates in {parts:,} parts")
+        self._line("plan", f"{rows:,} candidates in {parts:,} part{'s' if parts != 1 else ''}")
 
     def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None:
         self._rows, self._done, self._todo, self._skipped = 0, 0, todo, done

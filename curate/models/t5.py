@@ -41,7 +41,9 @@ class T5:
         Raises ModelError if weights are missing or the tokenizer does not load.
         """
         from transformers import AutoTokenizer, T5EncoderModel
+        from transformers.utils import logging
 
+        logging.disable_progress_bar()
         path, target = resolve(ref, "t5"), pick(device)
         kind = read_config(path, "config.json").get("model_type")
         if kind not in ("t5", "mt5"):
