@@ -14,7 +14,7 @@ from typing import Final
 
 from curate.license.answer import Parsed
 from curate.license.parse import parse
-from curate.license.tools import tool
+from curate.license.tools import Tool, tool
 
 LADDER: Final = {
     5: "value of the source's API, bound to the item",
@@ -89,10 +89,11 @@ def resolve(claims: Iterable[Claim]) -> Decision:
     found = [(c, a) for c, a in grants if c.kind not in EMBEDDED]
     if not found:
         return _ungranted(answers, embedded=grants)
-    best = found[0]
+    best = min(found, key=_standing)
     against = _objection(best, answers)
     if against is not None:
-        return _decision(*against[1], status="ambiguous", basis=against[0])
+        status = "reject" if against[0] in _RESERVING else "ambiguous"
+        return _decision(*against[1], status=status, basis=against[0])
     flags = tuple(_flags(best, answers))
     return _decision(*best, status="ok", basis="declared" if best[0].declared else best[1].reason, flags=flags)
 
@@ -119,13 +120,16 @@ def _objection(
     best: tuple[Claim, Parsed], answers: Sequence[tuple[Claim, Parsed]]
 ) -> tuple[str, tuple[Claim, Parsed]] | None:
     """The claim that keeps a grant from standing, with the reason; None if none does."""
+    for claim, answer in answers:
+        if answer.reason in _RESERVING and claim.level >= best[0].level:
+            return answer.reason, (claim, answer)
     granted = tool(best[1].id or "")
     for claim, answer in answers:
         if answer.id is not None:
-            if not _same_elements(granted.id, answer.id):
-                return "conflict", (claim, answer)
-        elif answer.reason in _RESERVING:
-            if claim.level >= best[0].level:
+            other = tool(answer.id)
+            if not _same_elements(granted, other) or (
+                claim.level == best[0].level and _rival(granted, other)
+            ):
                 return "conflict", (claim, answer)
         elif answer.family is not None:
             if answer.family != granted.family and not _in_expression(answer.family, best[1]):
@@ -135,16 +139,27 @@ def _objection(
     return None
 
 
+def _standing(granted: tuple[Claim, Parsed]) -> tuple[bool, int, bool, str]:
+    """Found before declared, then the highest rung, then the more exact tool."""
+    claim, answer = granted
+    unported = not tool(answer.id or "").jurisdiction
+    return claim.declared, -claim.level, unported, answer.id or ""
+
+
+def _rival(granted: Tool, other: Tool) -> bool:
+    """Whether two tools of one family exclude each other: a port only makes its version exact."""
+    ports = {granted.jurisdiction, other.jurisdiction} - {""}
+    return granted.version != other.version or len(ports) > 1
+
+
 def _in_expression(family: str, answer: Parsed) -> bool:
     return family in (answer.expression or "")
 
 
-def _same_elements(left: str, right: str) -> bool:
-    """Whether two tools ask the same: of one family, or both free of all conditions."""
-    one, two = tool(left), tool(right)
-    if one.kind in ("licence", "retired", "open") or two.kind in ("licence", "retired", "open"):
-        return one.family == two.family
-    return one.kind == two.kind
+def _same_elements(one: Tool, two: Tool) -> bool:
+    """Whether two tools ask the same: of one family, or one kind of public domain tool."""
+    free = {"cc0", "pdm", "pddc", "us_gov"}
+    return one.kind == two.kind if {one.kind, two.kind} <= free else one.family == two.family
 
 
 def _flags(

@@ -101,6 +101,8 @@ def _refusal(decision: Decision) -> str:
         return "none"
     if decision.basis in ("conflict", "contradiction"):
         return "conflict"
+    if decision.basis in ("all_rights_reserved", "negated"):
+        return "reserved"
     return "ambiguous" if decision.status == "ambiguous" else "unknown"
 
 

@@ -42,6 +42,7 @@ _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
 _NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
 _NOT_BEHIND = re.compile(rf"[ {CJK}]{{0,12}}?(?:ではな|じゃな|ありません|아니|않)")
+_BARE_ELEMENTS = re.compile(r"\bby(?:[-/ ](?:nc|nd|sa))+\b|\b(?:nc|nd|sa)[- ][0-9]\.[0-9]", re.I)
 _CHUNK = re.compile(r"[^\s<>\"'|]+")
 _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
@@ -308,7 +309,7 @@ def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
     words = set(re.findall(r"[^\W\d_]+", rest.lower()))
     if words & NOT or "n't" in rest.lower() or LIMITS.search(rest) or _NOT_CJK.search(rest):
         return "contradiction"
-    if SOFTWARE.search(rest) and not words & OR:
+    if _BARE_ELEMENTS.search(rest) or (SOFTWARE.search(rest) and not words & OR):
         return "conflict"
     return "uncertain" if DOUBT.search(rest) else ""
 

@@ -30,8 +30,8 @@ class LicenseStage(Stage):
 
     `policy` is public-domain, attribution, sharealike, noncommercial or a list of licence ids.
     `versionless` names families, such as CC-BY, that are accepted without a version. Reasons are
-    `license:` with none, unknown, ambiguous, conflict, policy or evidence; the measured text is
-    the raw claim, its first 1,000 characters.
+    `license:` with none, unknown, reserved, ambiguous, conflict, policy or evidence; the measured
+    text is the raw claim, its first 1,000 characters.
     """
 
     kind: Literal["license"] = "license"
