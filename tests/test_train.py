@@ -61,6 +61,7 @@ def test_the_loss_falls_and_every_step_is_reported(data: Path, tmp_path: Path) -
     losses = [r.loss for r in reports]
     assert np.mean(losses[-10:]) < 0.9 * np.mean(losses[:5])
     assert result.losses == tuple((r.step, r.loss) for r in reports)
+    assert result.device == "cpu, 1 thread(s)"
     assert result.steps == 40 and result.samples_seen == 40 * 31 and result.samples_per_second > 0
     assert 0 <= result.waiting < 1 and reports[-1].done == 1 and reports[-1].eta_seconds == 0
     lines = [json.loads(line) for line in result.metrics.read_text().splitlines()]

@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pyarrow.compute as pc
 import pytest
+from train_dataset import Models, write_dataset, write_models
+
 from curate.errors import OutputMismatch, StoreError
 from curate.store.dataset import Dataset
 from curate.train.export import export_files, export_webdataset
-from train_dataset import Models, write_dataset, write_models
 
 
 @pytest.fixture(scope="module")
@@ -36,7 +37,9 @@ def test_webdataset_reads_every_kept_picture_with_its_credit(data: Path, tmp_pat
     assert sorted(sample["__key__"] for sample in samples) == kept_keys(data)
     for sample in samples:
         assert sample["png"].size == (16, 16) and sample["txt"].startswith("a red circle")
-        assert sample["json"]["license"] == "CC-BY-4.0" and sample["json"]["creator"] == "A. Painter"
+        assert (
+            sample["json"]["license"] == "CC-BY-4.0" and sample["json"]["creator"] == "A. Painter"
+        )
         assert sample["json"]["captions"][0]["text"] == sample["txt"]
 
 

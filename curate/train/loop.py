@@ -15,7 +15,7 @@ from curate.store.dataset import Dataset
 from curate.train.checkpoint import Progress
 from curate.train.data import Prefetch
 from curate.train.metrics import Clock, Metrics, StepReport
-from curate.train.run import Run, count
+from curate.train.run import Run, count, device_name
 from curate.train.sample import grid, sample
 from curate.train.settings import TrainSettings
 
@@ -37,6 +37,7 @@ class TrainResult:
     samples_per_second: float
     waiting: float
     parameters: int
+    device: str
 
 
 def train(
@@ -93,7 +94,7 @@ def _result(run: Run, before: Progress, after: Progress, metrics: Metrics) -> Tr
         samples_seen=after.step * batch, seconds=after.seconds,
         samples_per_second=steps * batch / seconds,
         waiting=(after.waited_seconds - before.waited_seconds) / seconds,
-        parameters=count(run.trainer.model),
+        parameters=count(run.trainer.model), device=device_name(run.trainer.device),
     )  # fmt: skip
 
 
@@ -110,8 +111,8 @@ def _draw(result: TrainResult, settings: TrainSettings, to: Path) -> TrainResult
     )  # fmt: skip
     footer = (
         f"{settings.size}, {result.parameters / 1e6:.1f} M parameters, {result.steps} steps of "
-        f"{settings.batch_size} in {result.seconds:.0f} s; seed {told.seed}, {told.steps} sampling "
-        f"steps, guidance {told.guidance:g}"
+        f"{settings.batch_size} in {result.seconds:.0f} s on {result.device}; sampled with seed "
+        f"{told.seed}, {told.steps} steps, guidance {told.guidance:g}"
     )
     grid(images, told.prompts, columns=told.columns, footer=footer).save(path)
     return replace(result, samples=path)

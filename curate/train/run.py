@@ -96,7 +96,7 @@ class Run:
             parameters=count(self.trainer.model), batch_size=self.settings.batch_size,
             epochs=seen / self.reader.order.rows, progress=progress,
             consumed=self.reader.consumed(State(progress.position, progress.pending)),
-            versions=_versions(), device=str(self.trainer.device), files={},
+            versions=_versions(), device=device_name(self.trainer.device), files={},
         )  # fmt: skip
 
 
@@ -170,3 +170,12 @@ def _versions() -> dict[str, str]:
 
 def count(model: Any) -> int:
     return sum(parameter.numel() for parameter in model.parameters())
+
+
+def device_name(device: Any) -> str:
+    """What a person calls the device: the GPU's name, or the CPU and its threads in use."""
+    import torch
+
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return f"{device.type}, {torch.get_num_threads()} thread(s)"
