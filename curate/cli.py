@@ -271,8 +271,10 @@ def demo(
     long: Annotated[
         bool, typer.Option("--long", help="Train until shapes and colours are right.")
     ] = False,
-    pictures: Annotated[int, typer.Option("--pictures", min=200)] = 2400,
-    seed: Annotated[int, typer.Option("--seed", min=0)] = 0,
+    pictures: Annotated[
+        int | None, typer.Option("--pictures", min=200, help="Candidates to draw.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option("--seed", min=0, help="Seed of the corpus.")] = None,
 ) -> None:
     """The whole mission on an embedded corpus, offline: curate, encode, train, report."""
     from curate.demo import run as demo_run

@@ -140,7 +140,9 @@ def print_status(out: Path, console: Console) -> None:
     recipe = recipe_of(out)
     console.print(f"{out}: recipe {plan.recipe_name}, fingerprint {plan.recipe_fingerprint[:16]}")
     if recipe.fingerprint(limit=plan.limit) != plan.recipe_fingerprint:
-        console.print("made by other versions of curate, its codecs or models: this one would compute anew")
+        console.print(
+            "made by other versions of curate, its codecs or models: this one would compute anew"
+        )
     layers = {LAYER: {commit.part: commit for commit in plan_commits(files, plan)}}
     console.print(f"  {'plan':<18}{plan.rows:,} candidates in {len(plan.parts):,} parts")
     open_end = False

@@ -26,8 +26,8 @@ from curate.errors import EngineError
 from curate.memory import PeakMemory
 from curate.plan import make_plan, plan_commits
 from curate.publish import LEDGER, write_ledger, write_manifest
-from curate.record import Call, write_record
 from curate.recipe import FIRST_LAYER, Pass, Recipe
+from curate.record import Call, write_record
 from curate.shards import Task, decide, needed_columns, run_task
 from curate.stage import Transform
 from curate.store.commit import Commit, load_commits
@@ -298,7 +298,9 @@ def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
             "include_dashboard": False,
         }
     with _quiet():
-        ray.init(log_to_driver=False, logging_level=logging.ERROR, configure_logging=local, **options)
+        ray.init(
+            log_to_driver=False, logging_level=logging.ERROR, configure_logging=local, **options
+        )
     closing.callback(ray.shutdown)
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from curate.recipe import Recipe
-from curate.stages.buckets import Buckets
 from curate.stages.inspect import Inspect
 
 ROW_BYTES = 900  # candidate, licence and picture facts, compressed

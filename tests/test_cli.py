@@ -65,11 +65,17 @@ def test_every_command_is_listed() -> None:
 @pytest.mark.parametrize(
     ("change", "said"),
     [
-        (("kind: resolution", "kind: resolutoin"), ["resolutoin", "did you mean 'resolution'", "aspect"]),
+        (
+            ("kind: resolution", "kind: resolutoin"),
+            ["resolutoin", "did you mean 'resolution'", "aspect"],
+        ),
         (("min_side: 48", "min_sied: 48"), ["min_sied", "min_side", "did you mean"]),
         (("max_ratio: 2.0", "max_ratio: wide"), ["max_ratio", "wide"]),
         (("name: demo", "name: demo\nnmae: x"), ["nmae", "did you mean 'name'"]),
-        (("  - kind: inspect\n    format: jpeg\n", ""), ["resolution", "width", "put inspect before it"]),
+        (
+            ("  - kind: inspect\n    format: jpeg\n", ""),
+            ["resolution", "width", "put inspect before it"],
+        ),
         (("shard_rows: 1024", "shard_rows: [1"), ["not valid YAML"]),
     ],
 )

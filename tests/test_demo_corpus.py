@@ -135,7 +135,9 @@ def test_the_source_reads_every_row_and_finds_the_malformed_ones(
     assert set(found["key"].to_pylist()) == {row["key"] for row in truth}
     defects = dict(zip(found["key"].to_pylist(), found["defect"].to_pylist(), strict=True))
     told = {row["key"]: row["detail"] for row in truth if row["fault"] == "malformed"}
-    without_words = {key for key, detail in told.items() if detail in ("caption_null", "caption_blank")}
+    without_words = {
+        key for key, detail in told.items() if detail in ("caption_null", "caption_blank")
+    }
     flagged = {key for key, defect in defects.items() if defect is not None}
     assert flagged == set(told) - without_words
     for key in flagged:
@@ -212,7 +214,11 @@ def test_duplicates_look_alike_others_do_not_and_the_best_stays(rows: list[demo.
     for members in clusters.values():
         best = min(
             members,
-            key=lambda r: (order[str(licences.group(r.wording.means))], -r.size[0] * r.size[1], r.key),
+            key=lambda r: (
+                order[str(licences.group(r.wording.means))],
+                -r.size[0] * r.size[1],
+                r.key,
+            ),
         )
         assert [r.key for r in members if r.fault == demo.GOOD] == [best.key]
         same = len({r.body for r in members}) == 1

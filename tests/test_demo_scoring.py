@@ -53,7 +53,9 @@ def perfect(truth: list[dict]) -> Ledger:
     ledger = {}
     for row in truth:
         fault = row["fault"]
-        reason = reasons.get(fault) or (faults.FAULTS[fault].reasons[0] if fault != "none" else None)
+        reason = reasons.get(fault) or (
+            faults.FAULTS[fault].reasons[0] if fault != "none" else None
+        )
         unjudged = reason is not None and reason.startswith(("license", "malformed"))
         ledger[row["key"]] = {
             "key": row["key"], "verdict": "rejected" if reason else "kept", "reason": reason,
@@ -173,7 +175,11 @@ def test_duplicates_with_the_wrong_survivor(corpus: demo.Corpus, truth: list[dic
     ledger = perfect(truth)
     best, copy = cluster_of(truth, "near")
     ledger[copy["key"]] |= {"verdict": "kept", "reason": None}
-    ledger[best["key"]] |= {"verdict": "rejected", "reason": "duplicate:near", "related_key": copy["key"]}
+    ledger[best["key"]] |= {
+        "verdict": "rejected",
+        "reason": "duplicate:near",
+        "related_key": copy["key"],
+    }
     line = scores(corpus, ledger)["near duplicate"]
     assert line.recall == line.precision == 1.0  # one of the two went
     stays, clusters = map(int, re.findall(r"\d+", line.note)[:2])

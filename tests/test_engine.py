@@ -12,8 +12,8 @@ from rich.console import Console
 
 from curate import commands
 from curate.cluster import Cluster
-from curate.engine import Outcome, run, run_inline
 from curate.demo.run import serving
+from curate.engine import Outcome, run, run_inline
 from curate.errors import EngineError, OutputMismatch
 from curate.recipe import Recipe
 from curate.store.dataset import Dataset
@@ -56,7 +56,9 @@ def test_nothing_is_fetched_before_its_licence_is_accepted(demo_dataset: Path) -
     dataset = Dataset.open(demo_dataset)
     ledger = dataset.ledger(["key", "reason"])
     refused = ledger.filter(pc.starts_with(pc.fill_null(ledger["reason"], ""), "license"))
-    seen = {k for t in dataset.tables("images", ["key"], "observations") for k in t["key"].to_pylist()}
+    seen = {
+        k for t in dataset.tables("images", ["key"], "observations") for k in t["key"].to_pylist()
+    }
     assert len(refused) > 10
     assert not seen & set(refused["key"].to_pylist())
 

@@ -16,7 +16,9 @@ ROOT = Path(__file__).parent.parent
 TEXT = (ROOT / "README.md").read_text()
 BLOCKS = re.findall(r"^```(\w+)\n(.*?)^```", TEXT, re.M | re.S)
 PYTHON = [code for language, code in BLOCKS if language == "python"]
-NOT_HERE = re.compile(r"make (demo|demo-long|test)$|python3\.1\d -m venv|pip install|-m pytest|curate demo ")
+NOT_HERE = re.compile(
+    r"make (demo|demo-long|test)$|python3\.1\d -m venv|pip install|-m pytest|curate demo "
+)
 
 
 def commands() -> list[tuple[str, str]]:
@@ -55,7 +57,12 @@ def test_the_readme_has_what_is_tested_here() -> None:
 @pytest.mark.parametrize(("command", "shown"), commands(), ids=lambda text: text[:40])
 def test_commands(place: Path, command: str, shown: str) -> None:
     done = subprocess.run(
-        shlex.split(command), cwd=place, env=environment(), capture_output=True, text=True, timeout=200
+        shlex.split(command),
+        cwd=place,
+        env=environment(),
+        capture_output=True,
+        text=True,
+        timeout=200,
     )
     assert done.returncode == 0, done.stderr
     if shown:

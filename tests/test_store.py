@@ -24,7 +24,8 @@ rows = st.lists(
             "key": st.text(alphabet="0123456789abcdef", min_size=4, max_size=4),
             "captions": st.none()
             | st.lists(st.fixed_dictionaries({"text": text, "language": text}), max_size=3),
-            "image": st.none() | st.fixed_dictionaries({"bytes": st.none() | st.binary(max_size=9)}),
+            "image": st.none()
+            | st.fixed_dictionaries({"bytes": st.none() | st.binary(max_size=9)}),
             "crop_box": st.none() | st.lists(st.integers(-9, 9), min_size=4, max_size=4),
             "thumbprint": st.none() | st.binary(min_size=432, max_size=432),
             "phash": st.none() | st.integers(0, 2**64 - 1),
@@ -62,14 +63,18 @@ def test_parquet_round_trip_keeps_content_and_schema(values: list[dict[str, obje
 
 
 @given(rows, rows)
-def test_different_content_has_another_digest(one: list[dict[str, object]], two: list[dict[str, object]]) -> None:
+def test_different_content_has_another_digest(
+    one: list[dict[str, object]], two: list[dict[str, object]]
+) -> None:
     a, b = table_of(one), table_of(two)
     assert (table_digest(a) == table_digest(b)) == a.equals(b)
 
 
 def test_model_values_are_outside_the_digest_but_nulls_and_metadata_are_inside() -> None:
     def scores(values: list[float | None], note: str = "x") -> pa.Table:
-        field = c.CLIP_SCORE.with_metadata({**c.CLIP_SCORE.metadata, b"curate.model": note.encode()})
+        field = c.CLIP_SCORE.with_metadata(
+            {**c.CLIP_SCORE.metadata, b"curate.model": note.encode()}
+        )
         return pa.table([pa.array(values, pa.float32())], schema=pa.schema([field]))
 
     assert table_digest(scores([0.5, 0.1])) == table_digest(scores([0.5000001, 0.1]))

@@ -82,7 +82,10 @@ ROBOTS_AGAINST_US: Final[Sequence[Sequence[str]]] = (
     ("noai, unavailable_after: 25 Jun 2099 15:00:00 GMT",), ("nosnippet", "noai"),
 )  # fmt: skip
 """Values of X-Robots-Tag that reserve use by everybody; two values are two header lines."""
-ROBOTS_OF_ANOTHER: Final[Sequence[Sequence[str]]] = (("otherbot: noai",), ("nosnippet", "otherbot: noindex, noai"))
+ROBOTS_OF_ANOTHER: Final[Sequence[Sequence[str]]] = (
+    ("otherbot: noai",),
+    ("nosnippet", "otherbot: noindex, noai"),
+)
 
 MALFORMED: Final[Sequence[str]] = (
     "url_null", "url_garbage", "url_empty", "caption_null", "caption_blank", "caption_bad_utf8",
@@ -111,7 +114,9 @@ def counts(pictures: int) -> dict[str, int]:
 def encoded(image: Image.Image, form: str, *, quality: int = 92, **options: Any) -> bytes:
     """The picture in a file format of Pillow: JPEG, PNG or WEBP."""
     out = io.BytesIO()
-    settings = {"PNG": {}, "WEBP": {"quality": quality, "method": 2}}.get(form, {"quality": quality})
+    settings = {"PNG": {}, "WEBP": {"quality": quality, "method": 2}}.get(
+        form, {"quality": quality}
+    )
     image.save(out, form, **settings, **options)
     return out.getvalue()
 

@@ -56,7 +56,9 @@ def serving(
         write_corpus(folder, pictures=source.pictures, seed=source.seed)
         marker.write_text(json.dumps(told))
         seconds = time.perf_counter() - clock
-        console.print(f"  {'corpus':<18}drawn from seed {source.seed} in {seconds:.1f} s", highlight=False)
+        console.print(
+            f"  {'corpus':<18}drawn from seed {source.seed} in {seconds:.1f} s", highlight=False
+        )
     recipe = recipe.model_copy(update={"source": source.model_copy(update={"path": folder})})
     with _server(folder) as port:
         update = {"connect_to": {**cluster.connect_to, HOST: f"127.0.0.1:{port}"}}
@@ -82,11 +84,13 @@ def _server(folder: Path) -> Iterator[int]:
 
 
 def demo(
-    to: Path, *, console: Console, cluster: Cluster, inline: bool, long: bool, pictures: int, seed: int
-) -> None:
+    to: Path, *, console: Console, cluster: Cluster, inline: bool, long: bool,
+    pictures: int | None, seed: int | None,
+) -> None:  # fmt: skip
     """The whole demo into one directory; finished steps are not done again."""
     clock = time.perf_counter()
-    overrides = [f"source.pictures={pictures}", f"source.seed={seed}"]
+    asked = {"source.pictures": pictures, "source.seed": seed}
+    overrides = [f"{field}={value}" for field, value in asked.items() if value is not None]
     recipe = load_recipe(commands.find_recipe("demo-long" if long else "demo"), overrides=overrides)
     with PeakMemory() as memory:
         outcome = commands.execute(
@@ -161,4 +165,6 @@ def _print_places(
     for name, path in rows.items():
         console.print(f"  {name:<18}{path}", highlight=False, soft_wrap=True)
     console.print(f"  {'time':<18}{seconds:.0f} s", highlight=False)
-    console.print(f"  {'peak memory':<18}{peak_bytes / 1e9:.2f} GB (all processes, PSS)", highlight=False)
+    console.print(
+        f"  {'peak memory':<18}{peak_bytes / 1e9:.2f} GB (all processes, PSS)", highlight=False
+    )

@@ -94,9 +94,7 @@ class _Server:
         await asyncio.gather(*self.connections, return_exceptions=True)
         await server.wait_closed()
 
-    async def _connected(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> None:
+    async def _connected(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         task = asyncio.current_task()
         if task is not None:
             self.connections.add(task)
@@ -104,16 +102,19 @@ class _Server:
         try:
             while await self._answer_one(reader, writer):
                 pass
-        except (ConnectionError, TimeoutError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
+        except (
+            ConnectionError,
+            TimeoutError,
+            asyncio.IncompleteReadError,
+            asyncio.LimitOverrunError,
+        ):
             pass  # the client went away or sent no request: nobody is left to be told
         except asyncio.CancelledError:
             pass  # the server closes
         finally:
             writer.close()
 
-    async def _answer_one(
-        self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter
-    ) -> bool:
+    async def _answer_one(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> bool:
         """Answer the next request of a connection; False when it was the last."""
         async with asyncio.timeout(_LONGEST_IDLE_SECONDS):
             head = await reader.readuntil(b"\r\n\r\n")
@@ -236,7 +237,9 @@ def serve(directory: str | Path, *, log: TextIO | None = None) -> Iterator[Addre
     thread.start()
     try:
         if not started.ready.wait(_START_SECONDS):
-            raise FetchError("the demo's web server did not start: no loopback port could be opened")
+            raise FetchError(
+                "the demo's web server did not start: no loopback port could be opened"
+            )
         yield Address("127.0.0.1", started.port)
     finally:
         if thread.is_alive():

@@ -48,7 +48,8 @@ DOUBT: Final = re.compile(
     re.IGNORECASE,
 )
 SOFTWARE: Final = re.compile(
-    r"\b(?:[al]?gpl|bsd|mpl|mit licen[sc]e|apache licen[sc]e|apache[- ]2)\b|(?:and|&|\+) mit\b", re.I
+    r"\b(?:[al]?gpl|bsd|mpl|mit licen[sc]e|apache licen[sc]e|apache[- ]2)\b|(?:and|&|\+) mit\b",
+    re.I,
 )
 UNNAMED: Final = re.compile(
     r"\b(?:gfdl|gnu free documentation licen[sc]e|gnu fdl|free art licen[sc]e|"

@@ -95,7 +95,9 @@ def resolve(claims: Iterable[Claim]) -> Decision:
         status = "reject" if against[0] in _RESERVING else "ambiguous"
         return _decision(*against[1], status=status, basis=against[0])
     flags = tuple(_flags(best, answers))
-    return _decision(*best, status="ok", basis="declared" if best[0].declared else best[1].reason, flags=flags)
+    return _decision(
+        *best, status="ok", basis="declared" if best[0].declared else best[1].reason, flags=flags
+    )
 
 
 def _ungranted(
@@ -162,9 +164,7 @@ def _same_elements(one: Tool, two: Tool) -> bool:
     return one.kind == two.kind if {one.kind, two.kind} <= free else one.family == two.family
 
 
-def _flags(
-    best: tuple[Claim, Parsed], answers: Sequence[tuple[Claim, Parsed]]
-) -> Iterable[str]:
+def _flags(best: tuple[Claim, Parsed], answers: Sequence[tuple[Claim, Parsed]]) -> Iterable[str]:
     others = {a.id for c, a in answers if c is not best[0] and a.id is not None}
     if best[1].id in others:
         yield "corroborated"

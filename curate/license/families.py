@@ -21,7 +21,8 @@ _FAMILY_OF: dict[frozenset[str], str] = {
 _FAMILY_OF |= {
     frozenset(t.family.lower().split("-")[1:]): t.family
     for t in CREATIVE_COMMONS
-    if t.family.startswith("CC-") and set(t.family.lower().split("-")[1:]) <= {"by", "nc", "nd", "sa"}
+    if t.family.startswith("CC-")
+    and set(t.family.lower().split("-")[1:]) <= {"by", "nc", "nd", "sa"}
 }
 
 

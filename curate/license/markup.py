@@ -21,7 +21,9 @@ from curate.license.words import LICENCE, word_set
 HTML_LIMIT: Final = 32768
 HEADER_LIMIT: Final = 4096
 _LINKS: Final = 50
-_SILENT: Final = word_set("script style template noscript textarea iframe object svg title del s strike")
+_SILENT: Final = word_set(
+    "script style template noscript textarea iframe object svg title del s strike"
+)
 _VOID: Final = word_set("area base br col embed hr img input link meta source track wbr")
 _RELATIONS: Final = word_set("license cc:license dct:license dcterms:license xhv:license "
                               "schema:license")  # fmt: skip

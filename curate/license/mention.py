@@ -27,9 +27,7 @@ from curate.license.words import (
     VERSION,
 )
 
-_TOKEN = re.compile(
-    rf"{'|'.join(CJK_WORDS)}|[{CJK}]|[^\W\d_{CJK}]+|[0-9]+(?:\.[0-9]+)*|\S"
-)
+_TOKEN = re.compile(rf"{'|'.join(CJK_WORDS)}|[{CJK}]|[^\W\d_{CJK}]+|[0-9]+(?:\.[0-9]+)*|\S")
 _COMPACT = re.compile(r"by(?:nc|nd|sa)*")
 _RELEASE = re.compile(r"[0-9]\.[0-9]")
 _JOINERS: Final = frozenset("-_/,+&:·")
@@ -202,9 +200,10 @@ class Reader:
         return mention, behind
 
     def _port_name(self, behind: int) -> bool:
-        return self.tokens[behind - 1].word not in LICENCE and not self.tokens[behind - 1].word[
-            0
-        ].isdigit()
+        return (
+            self.tokens[behind - 1].word not in LICENCE
+            and not self.tokens[behind - 1].word[0].isdigit()
+        )
 
     # --- version and port -------------------------------------------------------------------
     def _tail(
@@ -333,9 +332,7 @@ class Reader:
         answer = self._answer(self._cut(at, behind), elements, versions, port)
         return self._mention(at, behind, answer, marked), behind
 
-    def _answer(
-        self, matched: str, elements: list[str], versions: list[str], port: str
-    ) -> Parsed:
+    def _answer(self, matched: str, elements: list[str], versions: list[str], port: str) -> Parsed:
         if elements == ["pd"]:
             return ambiguous("public_domain", matched)
         family = family_of(elements)
@@ -343,20 +340,26 @@ class Reader:
             return rejected("impossible", matched)
         if not versions:
             single = SINGLE.get(family)
-            return accepted(single, "identifier", matched) if single else ambiguous(
-                "versionless", matched, family
+            return (
+                accepted(single, "identifier", matched)
+                if single
+                else ambiguous("versionless", matched, family)
             )
         found = [self._tool(elements, version, port) for version in versions]
         real = [tool for tool in found if tool is not None]
         if len(real) < len(found):
             missing = (family, versions[-1]) in PORTED
-            return ambiguous("port_missing", matched, family) if missing else rejected(
-                "impossible", matched
+            return (
+                ambiguous("port_missing", matched, family)
+                if missing
+                else rejected("impossible", matched)
             )
         arms = [accepted(tool, "identifier", matched) for tool in real]
         if len(arms) == 1:
             return arms[0]
-        return elect(arms, matched) if self.choice else ambiguous("several_versions", matched, family)
+        return (
+            elect(arms, matched) if self.choice else ambiguous("several_versions", matched, family)
+        )
 
     def _unresolved(
         self, at: int, behind: int, reason: str, elements: list[str], marked: bool
@@ -364,8 +367,10 @@ class Reader:
         matched = self._cut(at, behind)
         family = family_of(elements)
         impossible = reason == "impossible" or family is None
-        answer = rejected("impossible", matched) if impossible else ambiguous(
-            reason, matched, family if reason == "incomplete_version" else None
+        answer = (
+            rejected("impossible", matched)
+            if impossible
+            else ambiguous(reason, matched, family if reason == "incomplete_version" else None)
         )
         return self._mention(at, behind, answer, marked)
 

@@ -217,9 +217,7 @@ def _agreeing(pair: Parsed, address: str | None, text: str) -> Parsed:
 _ALIASES: Final = {"cc0": "zero", "pdm": "mark", "zero": "zero", "mark": "mark"}
 
 
-def _unit_and_version(
-    unit: str | None, version: str | None, port: str | None, text: str
-) -> Parsed:
+def _unit_and_version(unit: str | None, version: str | None, port: str | None, text: str) -> Parsed:
     if not unit:
         return rejected("malformed", text)
     name = unit.lower().removeprefix("cc ").removeprefix("cc-")
@@ -228,7 +226,9 @@ def _unit_and_version(
         known = name in ("publicdomain", "pd", "public-domain")
         return ambiguous("public_domain", text) if known else rejected("impossible", text)
     place = (port or "").lower()
-    place = "" if place in ("unported", "generic", "international", "intl", "none", "null") else place
+    place = (
+        "" if place in ("unported", "generic", "international", "intl", "none", "null") else place
+    )
     single = name in ("zero", "mark")
     if not version:
         family = (by_unit("zero", "1.0") if single else None) or None

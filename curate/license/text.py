@@ -179,14 +179,21 @@ def _family_mentions(rest: str) -> tuple[str, list[_Found]]:
     found = []
     for pattern, family in _FAMILIES:
         for match in pattern.finditer(rest):
-            id_ = f"{family}-{match[1]}" if match[1] else {"ODbL": "ODbL-1.0", "PDDL": "PDDL-1.0",
-                                                          "ODC-By": "ODC-By-1.0"}.get(family, "")
+            id_ = (
+                f"{family}-{match[1]}"
+                if match[1]
+                else {"ODbL": "ODbL-1.0", "PDDL": "PDDL-1.0", "ODC-By": "ODC-By-1.0"}.get(
+                    family, ""
+                )
+            )
             later = (match[2] or "").strip().lower()
             if id_ and family == "GFDL" and later:
                 id_ += "-only" if "only" in later else "-or-later"
             tool = TOOLS.get(id_)
-            answer = accepted(tool, "identifier", match[0]) if tool else ambiguous(
-                "versionless", match[0], family
+            answer = (
+                accepted(tool, "identifier", match[0])
+                if tool
+                else ambiguous("versionless", match[0], family)
             )
             found.append(_Found(match.start(), match.end(), answer))
             rest = rest[: match.start()] + " " * len(match[0]) + rest[match.end() :]
@@ -203,8 +210,10 @@ def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
         mention, at_next = reader.read(at)
         if mention is not None:
             found.append(_checked(mention, neutral))
-            blanked = blanked[: mention.start] + " " * (mention.end - mention.start) + (
-                blanked[mention.end :]
+            blanked = (
+                blanked[: mention.start]
+                + " " * (mention.end - mention.start)
+                + (blanked[mention.end :])
             )
         at = max(at + 1, at_next)
     return found, blanked
@@ -216,7 +225,11 @@ def _checked(mention: Mention, text: str) -> _Found:
     behind = text[mention.end : mention.end + 40]
     glued = re.search(r"\w[-._@\\#]$", before) or _GLUED.match(behind)
     answer = mention.answer
-    if glued and answer.id is not None and behind[1:].split(" ")[0].strip(".,)").lower() not in LICENCE:
+    if (
+        glued
+        and answer.id is not None
+        and behind[1:].split(" ")[0].strip(".,)").lower() not in LICENCE
+    ):
         answer = ambiguous("port_unclear", answer.matched or "")
     return _Found(mention.start, mention.end, answer, mention.marked)
 
@@ -233,9 +246,11 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
         return rejected("negated", folded) if same else ambiguous("contradiction", folded)
     answer = _single(found, rest)
     if answer.status != "ok":
-        return rejected("all_rights_reserved", folded) if reserved and not answer.family and (
-            answer.reason in ("no_tool", "public_domain")
-        ) else answer
+        return (
+            rejected("all_rights_reserved", folded)
+            if reserved and not answer.family and (answer.reason in ("no_tool", "public_domain"))
+            else answer
+        )
     doubt = _doubt(rest, answer, reserved) or ("uncertain" if folded.endswith("?") else "")
     return ambiguous(doubt, folded) if doubt else answer
 

@@ -150,7 +150,9 @@ def _creative_commons() -> list[Tool]:
     tools = []
     for version, units, unported, ports in _LIVING:
         for unit in units.split():
-            tools += [_cc(unit, version, port) for port in ([""] if unported else []) + ports.split()]
+            tools += [
+                _cc(unit, version, port) for port in ([""] if unported else []) + ports.split()
+            ]
     for version, units, unported, ports, day in _RETIRED:
         for unit in units.split():
             tools += [
@@ -161,7 +163,9 @@ def _creative_commons() -> list[Tool]:
     return [
         *tools,
         _public_domain("CC0-1.0", "zero", "", "cc0", "CC0 1.0 Universal", "CC0 1.0"),
-        _public_domain("CC-PDM-1.0", "mark", "", "pdm", "Public Domain Mark 1.0 Universal", "PDM 1.0"),
+        _public_domain(
+            "CC-PDM-1.0", "mark", "", "pdm", "Public Domain Mark 1.0 Universal", "PDM 1.0"
+        ),
         _public_domain(
             "CC-PDDC", "certification", "us", "pddc", pddc, "CERTIFICATION 1.0 US", "2010-10-11"
         ),

@@ -23,7 +23,8 @@ _SHAPE = re.compile(
 _LANGUAGE = r"[a-z]{2,3}(?:[_@-][a-z]{2,8}){0,2}"
 _DOCUMENT = re.compile(rf"rdf|deed(?:\.{_LANGUAGE})?|legalcode(?:-plain|\.txt|\.{_LANGUAGE})?")
 _PRETENDING = re.compile(
-    r"creative.?comm|licen[sc]es?[/\\%](?:by|nc|nd|sa|sampling)|publicdomain[/\\%](?:zero|mark)", re.I
+    r"creative.?comm|licen[sc]es?[/\\%](?:by|nc|nd|sa|sampling)|publicdomain[/\\%](?:zero|mark)",
+    re.I,
 )
 _MEANINGFUL_QUERY = re.compile(r"(?:^|&)(?:jurisdiction|version|license|licence|l|u|url)=", re.I)
 _PORTS_ONLY = {(t.unit, t.version) for t in CREATIVE_COMMONS if t.jurisdiction}
@@ -73,7 +74,10 @@ def parse_url(text: str) -> Parsed:
         return rejected(_why_not(url), url)
     host = shape["authority"].partition(":")[0].lower()
     path = shape["path"] or ""
-    if _MEANINGFUL_QUERY.search(shape["query"] or "") or "commons" in (shape["query"] or "").lower():
+    if (
+        _MEANINGFUL_QUERY.search(shape["query"] or "")
+        or "commons" in (shape["query"] or "").lower()
+    ):
         return rejected("lookalike", url)
     if host in _CC_HOSTS:
         return _creative_commons(path.lower(), url)

@@ -121,7 +121,9 @@ CJK: Final = r"\u3040-\u30ff\u3400-\u9fff\uac00-\ud7af"
 CJK_WORDS: Final = sorted(
     {word for phrase in PHRASES for word in phrase if re.match(f"[{CJK}]", word)}
     | {word for word in SUFFIXES if re.match(f"[{CJK}]", word)}
-    | word_set("知识共享 創用 日本 中国大陆 台灣 臺灣 台湾 대한민국 许可协议 授權條款 ライセンス 라이선스"),
+    | word_set(
+        "知识共享 創用 日本 中国大陆 台灣 臺灣 台湾 대한민국 许可协议 授權條款 ライセンス 라이선스"
+    ),
     key=len,
     reverse=True,
 )

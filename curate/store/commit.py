@@ -139,7 +139,7 @@ def encode(table: pa.Table) -> bytes:
     """
     big = [field.name for field in table.schema if _is_big(field)]
     names = {field.name: field for field in table.schema}
-    compression = {path: "zstd" for path in _leaves(table.schema)}
+    compression = dict.fromkeys(_leaves(table.schema), "zstd")
     compression.update({p: "none" for p in compression if p.split(".")[0] in big})
     metadata = dict(table.schema.metadata or {})
     if "image" in names:
@@ -148,7 +148,11 @@ def encode(table: pa.Table) -> bytes:
     strings = [n for n, f in names.items() if pa.types.is_string(f.type) and n != "key"]
     table = table.replace_schema_metadata(metadata)
     with pq.ParquetWriter(
-        sink, table.schema, compression=compression, use_dictionary=strings, write_statistics=["key"]
+        sink,
+        table.schema,
+        compression=compression,
+        use_dictionary=strings,
+        write_statistics=["key"],
     ) as writer:
         if len(table):  # an empty row group is more than some readers can take
             writer.write_table(table, row_group_size=64 if big else 65536)

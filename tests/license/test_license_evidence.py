@@ -101,7 +101,9 @@ CLAIMS = st.builds(
 
 @settings(max_examples=600, deadline=None)
 @given(st.lists(CLAIMS, max_size=4), st.randoms(use_true_random=False))
-def test_order_never_matters_and_more_claims_never_free(claims: list[Claim], random: object) -> None:
+def test_order_never_matters_and_more_claims_never_free(
+    claims: list[Claim], random: object
+) -> None:
     decision = resolve(claims)
     shuffled = list(claims)
     random.shuffle(shuffled)  # type: ignore[attr-defined]
@@ -155,8 +157,14 @@ def test_own_lists_rungs_and_versionless_by_name() -> None:
     bare = resolve([text("CC BY")])
     assert policy("attribution").verdict(bare) == "ambiguous"
     assert policy("attribution", versionless=["CC-BY"]).verdict(bare) is None
-    assert policy("attribution", versionless=["CC-BY"]).verdict(resolve([text("CC BY-NC")])) == "ambiguous"
-    assert policy("attribution", versionless=["CC-BY"]).verdict(resolve([text("CC BY", 1)])) == "evidence"
+    assert (
+        policy("attribution", versionless=["CC-BY"]).verdict(resolve([text("CC BY-NC")]))
+        == "ambiguous"
+    )
+    assert (
+        policy("attribution", versionless=["CC-BY"]).verdict(resolve([text("CC BY", 1)]))
+        == "evidence"
+    )
     assert group_of(bare) == group("CC-BY") == "open"
     assert policy("attribution").verdict(resolve([Claim("declaration", "CC-BY-4.0")])) is None
 
@@ -198,4 +206,6 @@ def test_the_rank_of_openness() -> None:
              "CC-BY-ND-4.0", None]  # fmt: skip
     ranks = [openness_rank(id_) for id_ in order]
     assert ranks == sorted(set(ranks))
-    assert [openness_rank(f) for f in VERSIONLESS] == [openness_rank(f"{f}-4.0") for f in VERSIONLESS]
+    assert [openness_rank(f) for f in VERSIONLESS] == [
+        openness_rank(f"{f}-4.0") for f in VERSIONLESS
+    ]

@@ -104,7 +104,11 @@ SENTENCES = (
 def test_living_tools_in_sentences(sentence: str) -> None:
     wrong = {}
     for tool in UNPORTED:
-        for name in (tool.identifier, f"Creative Commons {tool.title}", f"Creative Commons {tool.title} License"):
+        for name in (
+            tool.identifier,
+            f"Creative Commons {tool.title}",
+            f"Creative Commons {tool.title} License",
+        ):
             text = sentence.format(name=name, url=tool.url)
             if license_token(text, "text") != tool.id:
                 wrong[text] = license_token(text, "text")
@@ -201,7 +205,16 @@ def test_any_text_has_an_answer_and_the_answer_stands(text: str, kind: str) -> N
 
 
 @settings(max_examples=200, deadline=None)
-@given(st.one_of(st.none(), st.booleans(), st.integers(), st.floats(), st.binary(max_size=9), st.lists(st.text())))
+@given(
+    st.one_of(
+        st.none(),
+        st.booleans(),
+        st.integers(),
+        st.floats(),
+        st.binary(max_size=9),
+        st.lists(st.text()),
+    )
+)
 def test_what_is_no_text_is_answered_too(value: object) -> None:
     for kind in SOURCE_KINDS:
         assert parse(value, kind).reason in REASONS

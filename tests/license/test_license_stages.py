@@ -95,7 +95,9 @@ def test_each_distinct_set_of_claims_is_resolved_once(monkeypatch: pytest.Monkey
 def test_who_claimed_where_and_when_does_not_split_the_judging() -> None:
     claim = {"kind": "text", "value": "CC0", "level": 5}
     rows = [[claim | {"locator": f"row {n}", "retrieved_at": f"2024-{n}"}] for n in range(9)]
-    judged = judge(pa.chunked_array([pa.array(rows[:4], c.CLAIMS.type), pa.array(rows[4:], c.CLAIMS.type)]))
+    judged = judge(
+        pa.chunked_array([pa.array(rows[:4], c.CLAIMS.type), pa.array(rows[4:], c.CLAIMS.type)])
+    )
     assert len(judged.decisions) == 2
     assert set(judged.rows.tolist()) == {1}
 
@@ -146,14 +148,20 @@ def test_settings_are_checked_and_travel() -> None:
     ],
 )
 def test_opt_outs_known_beforehand(url: str | None, reason: str | None, entry: str | None) -> None:
-    stage = OptOut(domains=("Example.org", "bücher.example"), url_prefixes=("https://shared.net/private/",))
-    given = pa.table([pa.array(["k"]), pa.array([url], pa.string())], schema=pa.schema([c.KEY, c.URL]))
+    stage = OptOut(
+        domains=("Example.org", "bücher.example"), url_prefixes=("https://shared.net/private/",)
+    )
+    given = pa.table(
+        [pa.array(["k"]), pa.array([url], pa.string())], schema=pa.schema([c.KEY, c.URL])
+    )
     row = apply(stage, given).to_pylist()[0]
     assert (row["reason"], row["measured_text"]) == (reason, entry)
 
 
 def test_without_entries_all_pass_and_bad_entries_are_refused() -> None:
-    given = pa.table([pa.array(["k"]), pa.array(["https://a.b/c"])], schema=pa.schema([c.KEY, c.URL]))
+    given = pa.table(
+        [pa.array(["k"]), pa.array(["https://a.b/c"])], schema=pa.schema([c.KEY, c.URL])
+    )
     assert apply(OptOut(), given)["verdict"].null_count == 1
     for wrong in ({"domains": ["https://a.b/"]}, {"domains": [""]}, {"url_prefixes": ["a.b/c"]}):
         with pytest.raises(ValidationError):
