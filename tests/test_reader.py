@@ -40,6 +40,15 @@ def take(reader: Reader, count: int, state: State = START) -> list[Batch]:
     return list(islice(reader.batches(state), count))
 
 
+def test_parts_that_keep_nothing_are_passed_over(demo_dataset: Path) -> None:
+    dataset = Dataset.open(demo_dataset)
+    kept = [t.num_rows for t in dataset.kept("features/latents", ["key"])]
+    assert 0 in kept, "the demo has a part of non-commercial rows, none of which is kept"
+    reader = Reader(dataset, batch_size=10, seed=3, window_rows=1000)
+    batches = take(reader, 2 * sum(kept) // 10)
+    assert sum(len(batch.moments) for batch in batches) == 2 * sum(kept) // 10 * 10
+
+
 # --- order ----------------------------------------------------------------------------------------
 @given(
     sizes=st.lists(st.integers(0, 40), min_size=1, max_size=8).filter(any),

@@ -75,10 +75,9 @@ class Reader:
         if caption_dropout and unconditional is None:
             raise RecipeError("caption_dropout needs the embedding of the empty caption")
         self.features = features(dataset)
-        self.parts = [
-            Part(dataset, shard.part, self.features.layers)
-            for shard in dataset.layer("ledger").shards
-        ]
+        shards = dataset.layer("ledger").shards
+        parts = (Part(dataset, shard.part, self.features.layers) for shard in shards)
+        self.parts = [part for part in parts if part.kept_rows]
         self.order = Order(tuple(part.kept_rows for part in self.parts), seed, window_rows)
         if not self.order.rows:
             raise MissingInput(f"{dataset.root} keeps no row: there is nothing to train on")
@@ -105,7 +104,7 @@ class Reader:
 
     def side(self) -> int:
         """The usual side of a latent: what a model of this data is built for."""
-        return next(part for part in self.parts if part.kept_rows).side()
+        return self.parts[0].side()
 
     def consumed(self, state: State) -> list[dict[str, Any]]:
         """Rows handed out up to a state: per shard, ranges [first, last] of row offsets in its file."""
