@@ -6,9 +6,9 @@ TO ?= demo-out
 .PHONY: demo demo-long test test-slow test-faults test-gpu check format schemas clean
 
 .venv/.ready: pyproject.toml constraints.txt
-	@set -e; py=; for p in $(PYTHON) python3.12 python3.11 python3 python; do \
+	@set -e; py=; for p in $(or $(PYTHON),python3.12 python3.11 python3 python); do \
 	  if $$p -c 'import sys; sys.exit(not (3,11) <= sys.version_info[:2] <= (3,12))' 2>/dev/null; then py=$$p; break; fi; done; \
-	if [ -z "$$py" ]; then echo "curate needs Python 3.11 or 3.12 and found neither on PATH: install one (or say which: make demo PYTHON=/path/to/python3.12)." >&2; exit 1; fi; \
+	if [ -z "$$py" ]; then echo "curate needs Python 3.11 or 3.12 and found neither as: $(or $(PYTHON),python3.12 python3.11 python3 python). Install one, or say where it is: make demo PYTHON=/path/to/python3.12" >&2; exit 1; fi; \
 	$$py -m venv .venv; \
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[all,dev]'; \
 	touch $@

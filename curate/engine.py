@@ -41,7 +41,7 @@ Layers = dict[str, dict[str, Commit]]
 class Watch(Protocol):
     """Who is told what the run does: the progress lines of the command line."""
 
-    def planned(self, *, rows: int, parts: int) -> None: ...
+    def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None: ...
     def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None: ...
     def shard_done(self, layer: str, commit: Commit) -> None: ...
     def pass_ended(self, layer: str, *, seconds: float) -> None: ...
@@ -50,8 +50,8 @@ class Watch(Protocol):
 class Silent:
     """A watch that prints nothing."""
 
-    def planned(self, *, rows: int, parts: int) -> None:
-        """The plan is committed."""
+    def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None:
+        """The plan is committed; `done` of the run's shards are committed too, `todo` are not."""
 
     def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None:
         """A pass begins with `todo` shards to compute and `done` found committed."""
@@ -130,7 +130,9 @@ def _run(
     with PeakMemory() as memory:
         plan = make_plan(recipe, files, limit=limit)
         layers: Layers = {"plan": {c.part: c for c in plan_commits(files, plan)}}
-        watch.planned(rows=plan.rows, parts=len(plan.parts))
+        done = sum(_committed(recipe, index, files) for index in range(len(recipe.passes)))
+        todo = len(plan.parts) * len(recipe.passes) - done
+        watch.planned(rows=plan.rows, parts=len(plan.parts), done=done, todo=todo)
         seconds, computed = {"plan": time.perf_counter() - clock}, 0
         for index, step in enumerate(recipe.passes):
             mark = time.perf_counter()
@@ -152,6 +154,13 @@ def _run(
     write_record(files, recipe, layers, manifest, inputs=plan.inputs, call=call)
     files.tidy()
     return Outcome(files.root, manifest, computed, seconds)
+
+
+def _committed(recipe: Recipe, index: int, files: LocalFiles) -> int:
+    """Shards of a pass that some earlier call committed."""
+    known = load_commits(files, recipe.passes[index].layer).values()
+    fingerprint = recipe.pass_fingerprint(index)
+    return len({commit.part for commit in known if commit.fingerprint == fingerprint})
 
 
 def finished(files: LocalFiles) -> Manifest | None:

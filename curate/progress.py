@@ -23,8 +23,10 @@ class ConsoleWatch:
         self._progress: Progress | None = None
         self._rows = self._done = self._todo = self._skipped = 0
 
-    def planned(self, *, rows: int, parts: int) -> None:
-        self._line("plan", f"{rows:,} candidates in {parts:,} part{'s' if parts != 1 else ''}")
+    def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None:
+        part = "part" if parts == 1 else "parts"
+        self._line("shards", f"{done:,} done, {todo:,} to do")
+        self._line("plan", f"{rows:,} candidates in {parts:,} {part}")
 
     def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None:
         self._rows, self._done, self._todo, self._skipped = 0, 0, todo, done
