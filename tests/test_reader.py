@@ -13,7 +13,10 @@ from hypothesis import strategies as st
 from train_dataset import TEXT_DIM, Models, write_dataset, write_models
 
 from curate.errors import MissingInput, RecipeError, StoreError
+from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
+from curate.store.digest import bytes_sha256, file_sha256
+from curate.store.files import LocalFiles
 from curate.train.data import Batch, Prefetch, Reader, State
 from curate.train.order import Order, mix, permutation, uniform
 
@@ -213,6 +216,23 @@ def test_prefetch_gives_the_same_batches_and_raises_here(dataset: Dataset) -> No
     with Prefetch(broken(), depth=1) as ahead, pytest.raises(StoreError, match="planted"):  # type: ignore[arg-type]
         ahead.next()
         ahead.next()
+
+
+def test_files_are_hashed_piece_by_piece(dataset: Dataset, tmp_path: Path) -> None:
+    import tracemalloc
+
+    body = np.random.default_rng(0).bytes(32 << 20)
+    (tmp_path / "shard").write_bytes(body)
+    entry = FileEntry(
+        role="data", path="shard", rows=1, bytes=len(body), sha256=bytes_sha256(body), content_digest=""
+    )  # fmt: skip
+    dataset = Dataset(LocalFiles(tmp_path), dataset.manifest)
+    assert file_sha256(tmp_path / "shard") == bytes_sha256(body)
+    tracemalloc.start()
+    dataset.verify(entry)
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    assert peak < 4 << 20, f"{peak >> 20} MiB held to hash a file of {len(body) >> 20} MiB"
 
 
 # --- refusals -------------------------------------------------------------------------------------

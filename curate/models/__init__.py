@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any, Final, Literal
 
 from curate.errors import MissingInput, ModelError, RecipeError
+from curate.store.digest import file_sha256
 
 Part = Literal["clip", "t5", "vae"]
 
@@ -144,5 +145,4 @@ def _files(path: Path) -> dict[str, Path]:
 @lru_cache(maxsize=4096)
 def _sha256(file: Path, size: int, modified_ns: int) -> str:
     """Hash of one file; size and time are in the cache key, so a changed file is read again."""
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return file_sha256(file)

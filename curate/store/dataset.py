@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 from curate import columns as c
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import FileEntry, FileRole
-from curate.store.digest import bytes_sha256
+from curate.store.digest import file_sha256
 from curate.store.files import LocalFiles
 from curate.store.manifest import Layer, Manifest, load_manifest, load_record
 
@@ -70,8 +70,11 @@ class Dataset:
         return self.files.path(entry.path)
 
     def schema(self, entry: FileEntry) -> pa.Schema:
-        """Arrow schema of one file, read from its footer."""
-        return pq.read_schema(self.path(entry))
+        """Arrow schema of one file, read from its footer; raises StoreError if it is damaged."""
+        try:
+            return pq.read_schema(self.path(entry))
+        except (OSError, pa.ArrowException) as error:
+            raise StoreError(f"{entry.path}: {error}") from error
 
     def read(self, entry: FileEntry, columns: Sequence[str] | None = None) -> pa.Table:
         """One file of the manifest as a table; raises StoreError if it is missing or damaged."""
@@ -83,7 +86,7 @@ class Dataset:
     def verify(self, entry: FileEntry) -> None:
         """Compare a file with the hash in the manifest; raises StoreError naming the file."""
         try:
-            digest = bytes_sha256(self.path(entry).read_bytes())
+            digest = file_sha256(self.path(entry))
         except OSError as error:
             raise StoreError(f"{entry.path}: {error}") from error
         if digest != entry.sha256:

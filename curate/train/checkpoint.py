@@ -7,7 +7,6 @@ All tensors are safetensors: nothing here is pickled.
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
 import shutil
@@ -19,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from curate.errors import MissingInput, ModelError, StoreError
 from curate.models import digest, resolve, tokenizer_dir
+from curate.store.digest import file_sha256
 from curate.store.manifest import ModelInfo
 from curate.train.settings import TrainSettings
 
@@ -101,7 +101,9 @@ def write(
     save_file({"unconditional": unconditional}, part / UNCONDITIONAL)
     _copy_encoders(part, card.models)
     _write_pipeline(part, card.settings)
-    files = {name: _sha256(part / name) for name in (AVERAGE, WEIGHTS, OPTIMIZER, UNCONDITIONAL)}
+    files = {
+        name: file_sha256(part / name) for name in (AVERAGE, WEIGHTS, OPTIMIZER, UNCONDITIONAL)
+    }
     text = card.model_copy(update={"files": files}).model_dump_json(indent=1)
     (part / CARD).write_text(text + "\n", encoding="utf-8")
     _swap(part, to)
@@ -135,7 +137,7 @@ def read_tensors(checkpoint: Path, name: str, card: Card, device: str = "cpu") -
     from safetensors.torch import load_file
 
     file = checkpoint / name
-    if not file.is_file() or _sha256(file) != card.files.get(name):
+    if not file.is_file() or file_sha256(file) != card.files.get(name):
         raise StoreError(f"{file} is missing or is not the file that training wrote; start anew")
     return dict(load_file(file, device=device))
 
@@ -236,8 +238,3 @@ def _swap(part: Path, to: Path) -> None:
 
 def _plain(tensors: Mapping[str, Any]) -> dict[str, Any]:
     return {name: tensor.detach().cpu().contiguous() for name, tensor in tensors.items()}
-
-
-def _sha256(file: Path) -> str:
-    with file.open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
