@@ -48,6 +48,8 @@ def main() -> None:
         app(standalone_mode=True)
     except CurateError as error:
         _fail(f"error: {error}", error.exit_code)
+    except OSError as error:
+        _fail(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
 
 
 @contextlib.contextmanager
@@ -125,7 +127,7 @@ def run(
     with _resumable():
         outcome = commands.build(
             commands.read_recipe(recipe, sets), to, cluster=_cluster(cluster, workers),
-            inline=inline, limit=limit, console=console,
+            inline=inline, limit=commands.limit_of(recipe, limit), console=console,
         )  # fmt: skip
     commands.print_counts(outcome.manifest, console)
 

@@ -30,11 +30,7 @@ def read_recipe(name: str | Path, sets: list[str] | None) -> Recipe:
     """A recipe from a file, from the shipped ones by name, or from an output directory's plan."""
     path = Path(name)
     if (path / "plan" / "PLAN.json").is_file():
-        if sets:
-            raise RecipeError(
-                "--set goes with a recipe file; an output directory keeps its recipe as it is"
-            )
-        return recipe_of(path)
+        return recipe_of(path, sets)
     return load_recipe(find_recipe(path), overrides=sets)
 
 
@@ -75,7 +71,7 @@ def execute(
     with _corpus(recipe, to, cluster, console) as (recipe, cluster):
         engine = run_inline if inline else run
         outcome = engine(recipe, to, limit=limit, cluster=cluster, watch=ConsoleWatch(console))
-    if not outcome.computed:
+    if outcome.finished_before:
         console.print("  nothing to do: every shard is committed and the manifest is published")
     return outcome
 
@@ -100,12 +96,20 @@ def _corpus(
     return serving(recipe, to, cluster, console)
 
 
-def recipe_of(out: Path) -> Recipe:
-    """The recipe kept in an output directory's plan."""
+def recipe_of(out: Path, sets: list[str] | None = None) -> Recipe:
+    """The recipe kept in an output directory's plan; `--set source.path=…` says where files lie."""
     plan = load_plan(LocalFiles(out))
     if plan is None:
         raise MissingInput(f"{out} holds no plan: not an output of `curate run`")
+    for setting in sets or []:
+        override(plan.recipe, setting)
     return recipe_from(plan.recipe, origin=str(out / "plan" / "PLAN.json"))
+
+
+def limit_of(recipe: Path, limit: int | None) -> int | None:
+    """The limit asked for, or that of the plan when an output directory is run again."""
+    plan = load_plan(LocalFiles(recipe)) if limit is None and recipe.is_dir() else None
+    return plan.limit if plan else limit
 
 
 def print_plan(recipe: Recipe, *, rows: int | None, console: Console) -> None:

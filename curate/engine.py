@@ -65,12 +65,14 @@ class Silent:
 
 @dataclass(frozen=True)
 class Outcome:
-    """A finished run. `computed` is the number of shards this call computed: 0 for a finished one."""
+    """A finished run. `computed` is the number of shards this call computed; `finished_before` is
+    true if there was nothing to do, not even to publish."""
 
     root: Path
     manifest: Manifest
     computed: int
     seconds: dict[str, float] = field(default_factory=dict)
+    finished_before: bool = False
 
 
 Execute = Callable[[Pass, Sequence[Task]], Iterator[Commit]]
@@ -128,11 +130,12 @@ def _run(
 ) -> Outcome:
     begun, clock = _now(), time.perf_counter()
     with PeakMemory() as memory:
+        files.sweep()
         plan = make_plan(recipe, files, limit=limit)
         layers: Layers = {"plan": {c.part: c for c in plan_commits(files, plan)}}
-        done = sum(_committed(recipe, index, files) for index in range(len(recipe.passes)))
-        todo = len(plan.parts) * len(recipe.passes) - done
-        watch.planned(rows=plan.rows, parts=len(plan.parts), done=done, todo=todo)
+        found = sum(_committed(recipe, index, files) for index in range(len(recipe.passes)))
+        todo = len(plan.parts) * len(recipe.passes) - found
+        watch.planned(rows=plan.rows, parts=len(plan.parts), done=found, todo=todo)
         seconds, computed = {"plan": time.perf_counter() - clock}, 0
         for index, step in enumerate(recipe.passes):
             mark = time.perf_counter()
@@ -145,14 +148,13 @@ def _run(
     done = finished(files)
     fingerprint = recipe.fingerprint(limit=limit)
     if done and not computed and done.recipe_fingerprint == fingerprint:
-        return Outcome(files.root, done, computed, seconds)
+        return Outcome(files.root, done, computed, seconds, finished_before=True)
     manifest = write_manifest(files, recipe, fingerprint, layers)
     call = Call(
         started_at=begun, seconds=seconds, seconds_total=time.perf_counter() - clock,
         computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes,
     )  # fmt: skip
     write_record(files, recipe, layers, manifest, inputs=plan.inputs, call=call)
-    files.tidy()
     return Outcome(files.root, manifest, computed, seconds)
 
 
@@ -281,7 +283,7 @@ class _Worker:
             )
         return pa.table({"commit": pa.array(commits, pa.string())})
 
-    def __ray_shutdown__(self) -> None:
+    def __del__(self) -> None:
         self.closing.close()
 
 
@@ -300,8 +302,9 @@ def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
 
     local = cluster.address is None
     options: dict[str, Any] = {"address": cluster.address}
-    if local:
+    if local:  # never somebody else's cluster, whatever RAY_ADDRESS says
         options = {
+            "address": "local",
             "num_cpus": int(cluster.workers * cluster.cpus_per_worker) + 1,
             "object_store_memory": cluster.object_store_bytes,
             "include_dashboard": False,
@@ -317,18 +320,18 @@ def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
 def _quiet() -> Iterator[None]:
     """Keep what Ray's native code writes to standard error while it starts; show it if that fails."""
     sys.stderr.flush()
-    saved = os.dup(2)
+    saved, started = os.dup(2), False
     with tempfile.TemporaryFile() as sink:
         os.dup2(sink.fileno(), 2)
         try:
             yield
-        except BaseException:
-            sink.seek(0)
-            os.write(saved, sink.read())
-            raise
+            started = True
         finally:
             os.dup2(saved, 2)
             os.close(saved)
+            if not started:
+                sink.seek(0)
+                sys.stderr.write(sink.read().decode(errors="replace"))
 
 
 def _execute_ray(
@@ -352,7 +355,7 @@ def _execute_ray(
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         _Worker, batch_size=None, batch_format="pyarrow", compute=ActorPoolStrategy(size=size),
         fn_constructor_args=(str(root), step, _environment(cluster)),
-        num_cpus=cluster.cpus_per_worker, num_gpus=gpus,
+        num_cpus=cluster.cpus_per_worker, num_gpus=gpus, max_restarts=2, max_task_retries=2,
     )  # fmt: skip
     try:
         for row in dataset.iter_rows():

@@ -9,8 +9,7 @@ CurateError
 ├── StoreError         a committed file is missing, damaged or contradictory
 │   └── CommitConflict the same shard was computed twice with different bytes
 ├── FetchError         the download machinery itself failed, not a picture
-├── EngineError        the run cannot go on: resources, workers, no progress
-└── AuditFailed        the audit found problems                               (exit code 1)
+└── EngineError        the run cannot go on: resources, workers, no progress
 
 Bad rows are never exceptions: they are rejections with a reason (curate.stage.reject).
 """
@@ -58,9 +57,3 @@ class FetchError(CurateError):
 
 class EngineError(CurateError):
     """The run cannot go on: too few resources, a worker that keeps dying, no progress."""
-
-
-class AuditFailed(CurateError):
-    """The audit found problems; the report names each."""
-
-    exit_code = 1

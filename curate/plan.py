@@ -16,14 +16,14 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
 from curate import columns as c
-from curate.errors import OutputMismatch, RecipeError
+from curate.errors import OutputMismatch, RecipeError, StoreError
 from curate.recipe import Recipe
 from curate.sources.keys import settle_repeats
 from curate.store.commit import Commit, commit_shard, load_commits
-from curate.store.digest import json_digest
+from curate.store.digest import json_digest, table_digest
 from curate.store.files import LocalFiles
 
 PLAN = "plan/PLAN.json"
@@ -42,7 +42,12 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
     source: dict[str, Any]
     inputs: list[dict[str, Any]]
     rows: int
-    parts: list[str]
+    shards: dict[str, str] = Field(description="part → shard id of the commit that holds its rows")
+
+    @property
+    def parts(self) -> list[str]:
+        """Names of the parts, sorted."""
+        return sorted(self.shards)
 
 
 def load_plan(files: LocalFiles) -> Plan | None:
@@ -52,8 +57,13 @@ def load_plan(files: LocalFiles) -> Plan | None:
 
 def plan_commits(files: LocalFiles, plan: Plan) -> list[Commit]:
     """The commits of a finished plan in part order."""
-    found = {commit.part: commit for commit in load_commits(files, LAYER).values()}
-    return [found[part] for part in plan.parts]
+    found = load_commits(files, LAYER)
+    lost = [part for part in plan.parts if plan.shards[part] not in found]
+    if lost:
+        raise StoreError(
+            f"{files.root / PLAN} names {len(lost)} parts without a commit, first {lost[0]}"
+        )
+    return [found[plan.shards[part]] for part in plan.parts]
 
 
 def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) -> Plan:
@@ -79,11 +89,14 @@ def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) ->
         ]
     plan = Plan(
         recipe_name=recipe.name, recipe_fingerprint=fingerprint, limit=limit, inputs=inputs,
-        recipe=recipe.model_dump(mode="json"), source=recipe.source.identity(),
+        recipe=recipe.portable(), source=recipe.source.identity(),
         rows=sum(commit.rows_out for commit in commits),
-        parts=sorted(commit.part for commit in commits),
+        shards={commit.part: commit.shard_id for commit in commits},
     )  # fmt: skip
-    files.put_if_absent(PLAN, json.dumps(plan.model_dump(mode="json"), indent=1).encode() + b"\n")
+    body = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
+    if not files.put_if_absent(PLAN, body + b"\n"):  # another run was first: it is its directory
+        plan = Plan.model_validate_json(files.read(PLAN))
+        _check_same(plan, fingerprint, inputs, files.root)
     return plan
 
 
@@ -170,8 +183,9 @@ def _groups(recipe: Recipe, bits: str, rows: pa.Table) -> Iterator[tuple[str, pa
 
 def _commit_part(files: LocalFiles, recipe: Recipe, part: str, rows: pa.Table) -> Commit:
     fingerprint = json_digest([LAYER, recipe.source.identity(), recipe.shard_rows])
+    rows = rows.combine_chunks()
     return commit_shard(
         files, layer=LAYER, part=part, fingerprint=fingerprint,
-        input_digest=json_digest(rows[c.KEY.name].to_pylist()),
-        rows_in=len(rows), tables={"data": rows.combine_chunks()}, marked={},
+        input_digest=table_digest(rows),
+        rows_in=len(rows), tables={"data": rows}, marked={},
     )  # fmt: skip

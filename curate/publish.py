@@ -131,8 +131,10 @@ def count(files: LocalFiles, ledger: Mapping[str, Commit]) -> Counts:
         table = _read(files, commit, "data", [c.VERDICT.name, c.REASON.name])
         for row in table.to_pylist():
             tally[row["verdict"], row["reason"] or ""] += 1
-    rejected = {r: n for (v, r), n in sorted(tally.items()) if v == "rejected" and kind_of(r)}
-    failed = {r: n for (v, r), n in sorted(tally.items()) if v == "failed" and kind_of(r)}
+    rejected = {r: n for (v, r), n in sorted(tally.items()) if v == "rejected"}
+    failed = {r: n for (v, r), n in sorted(tally.items()) if v == "failed"}
+    for reason in (*rejected, *failed):
+        kind_of(reason)
     kept = tally["kept", ""]
     return Counts(candidates=tally.total(), kept=kept, rejected=rejected, failed=failed)
 
@@ -144,7 +146,7 @@ def models_of(recipe: Recipe) -> dict[str, dict[str, ModelInfo]]:
         for stage in step.stages:
             told = stage.identity()
             if "model_digest" in told:
-                info = ModelInfo(ref=str(told.get("model", "")), digest=told["model_digest"])
+                info = ModelInfo(ref=str(getattr(stage, "model", "")), digest=told["model_digest"])
                 found.setdefault(step.layer, {})[stage.kind] = info
     return found
 

@@ -41,6 +41,7 @@ AnyStage = Annotated[
 ]  # fmt: skip
 AnyBarrier = Annotated[Duplicates | Threshold, Field(discriminator="kind")]
 FIRST_LAYER = "images"
+FETCHING_PASS_ONLY = ("license", "opt_out", "download", "read_file", "inspect")
 
 
 class Pass(BaseModel, frozen=True, extra="forbid"):
@@ -61,8 +62,10 @@ class Pass(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def verdict_layer(self) -> str | None:
-        """Where the barrier's marks are committed."""
-        return f"verdicts/{self.barrier.kind}" if self.barrier else None
+        """Where the barrier's marks are committed, named after the pass before it."""
+        if self.barrier is None:
+            return None
+        return f"verdicts/{self.layer.removeprefix('features/')}-{self.barrier.kind}"
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid"):
@@ -80,15 +83,46 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         layers += [p.verdict_layer for p in self.passes if p.verdict_layer]
         twice = sorted({layer for layer in layers if layers.count(layer) > 1})
         if twice:
-            raise ValueError(f"each layer and each kind of barrier may appear once; twice: {twice}")
+            raise ValueError(f"each layer may appear once; twice: {twice}")
         if self.passes[0].layer != FIRST_LAYER:
             raise ValueError("the first pass makes the layer `images`")
+        return self
+
+    @model_validator(mode="after")
+    def _license_first(self) -> Recipe:
+        """Nothing is fetched from the web before its licence is accepted."""
+        later = [s.kind for p in self.passes[1:] for s in p.stages if s.kind in FETCHING_PASS_ONLY]
+        if later:
+            raise ValueError(f"{later} belong into the first pass, before anything is fetched")
+        kinds = [stage.kind for stage in self.passes[0].stages]
+        if "download" in kinds:
+            before = kinds[: kinds.index("download")]
+            missing = [kind for kind in ("license", "opt_out") if kind not in before]
+            if missing:
+                raise ValueError(
+                    f"download needs {' and '.join(missing)} before it: nothing is fetched before its "
+                    f"licence is accepted (your own files need neither: use read_file)"
+                )
+        if kinds.count("license") > 1:
+            raise ValueError("one license stage decides; write one policy")
         return self
 
     @property
     def license_stage(self) -> LicenseStage | None:
         """The stage that judges licences, or None: then nothing is audited and outputs say so."""
         return next((s for s in self.passes[0].stages if isinstance(s, LicenseStage)), None)
+
+    def portable(self) -> dict[str, Any]:
+        """The recipe as plan and record keep it: of where the source's files lie, the last name."""
+        passes = [
+            {
+                "layer": step.layer,
+                "stages": [stage.portable() for stage in step.stages],
+                "barrier": step.barrier.model_dump(mode="json") if step.barrier else None,
+            }
+            for step in self.passes
+        ]
+        return self.model_dump(mode="json") | {"source": self.source.portable(), "passes": passes}
 
     def pass_fingerprint(self, index: int) -> str:
         """Digest of what one pass does: stages, parameters, models, codec versions, writer."""

@@ -45,7 +45,7 @@ def write_record(
         manifest_sha256=bytes_sha256(files.read(MANIFEST)),
         dataset_digest=manifest.dataset_digest, bytes_digest=manifest.bytes_digest,
         counts=manifest.counts, license_audited=manifest.license_audited,
-        recipe=recipe.model_dump(mode="json"), recipe_fingerprint=manifest.recipe_fingerprint,
+        recipe=recipe.portable(), recipe_fingerprint=manifest.recipe_fingerprint,
         funnel=funnel(recipe, layers), inputs=inputs,
         models={f"{layer}/{kind}": info for layer, of in models.items() for kind, info in of.items()},
         finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),

@@ -16,7 +16,16 @@ from pydantic import BaseModel
 from curate import columns as c
 from curate.recipe import FIRST_LAYER, Pass
 from curate.stage import Barrier, Stage, Transform, apply, living, mark, with_marks
-from curate.store.commit import Commit, FileEntry, FileRole, commit_shard, count_marks, shard_id
+from curate.store.commit import (
+    Commit,
+    FileEntry,
+    FileRole,
+    commit_path,
+    commit_shard,
+    count_marks,
+    load_commit,
+    shard_id,
+)
 from curate.store.digest import json_digest
 from curate.store.files import LocalFiles
 
@@ -91,7 +100,14 @@ def needed_columns(step: Pass) -> list[str]:
 
 
 def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], task: Task) -> Commit:
-    """Apply the stages of a pass to one part and commit the result."""
+    """Apply the stages of a pass to one part and commit the result.
+
+    A part that somebody committed meanwhile is not computed again: a second fetch would observe
+    other times, and perhaps other answers.
+    """
+    before = commit_path(task.layer, task.shard_id)
+    if files.exists(before):
+        return load_commit(files, before)
     table = with_marks(read_rows(files, task, needed_columns(step)))
     rows_in = len(table)
     if step.layer == FIRST_LAYER:
@@ -106,6 +122,7 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
     dead = table.filter(pc.invert(alive))
     if len(dead):
         extra = [f.name for f in KEPT_WITH_MARKS if f.name in table.column_names]
+        extra = extra if step.layer == FIRST_LAYER else []
         tables["marks"] = dead.select([c.KEY.name, *c.MARKS.names, *extra]).combine_chunks()
     observed = [f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"]
     if observed:

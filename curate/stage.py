@@ -74,8 +74,14 @@ class Stage(BaseModel, frozen=True, extra="forbid"):
         """Load what the stage needs and return its transform over living rows."""
         raise ContractError(f"{type(self).__name__} does not implement open()")
 
+    version: ClassVar[int] = 1  # raise it when the same parameters would give other rows
+
     def identity(self) -> dict[str, Any]:
-        """What the fingerprint of a pass covers: parameters, model digests, codec versions."""
+        """What the fingerprint of a pass covers: parameters, version, model digests, codecs."""
+        return self.model_dump(mode="json") | {"version": self.version}
+
+    def portable(self) -> dict[str, Any]:
+        """The settings as a record keeps them: of local places, the last name only."""
         return self.model_dump(mode="json")
 
     def field_metadata(self) -> dict[str, dict[str, str]]:
@@ -92,8 +98,11 @@ class Barrier(BaseModel, frozen=True, extra="forbid"):
         """Marks for the rows to drop: KEY and the columns of `columns.MARKS`, sorted by key."""
         raise ContractError(f"{type(self).__name__} does not implement decide()")
 
+    version: ClassVar[int] = 1
+
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json")
+        """What the fingerprint covers: parameters and version."""
+        return self.model_dump(mode="json") | {"version": self.version}
 
 
 def living(table: pa.Table) -> pa.BooleanArray:

@@ -120,3 +120,129 @@ def test_what_cannot_be_scheduled_is_refused() -> None:
             _preflight(step, 1, 1.0, 1.0)
     finally:
         ray.shutdown()
+
+
+def test_a_plan_that_was_killed_leaves_nothing_behind_for_another_source(tmp_path: Path) -> None:
+    build(tmp_path, recipe(), limit=40)
+    (tmp_path / "plan/PLAN.json").unlink()
+    outcome = build(tmp_path, recipe(), limit=60)
+    assert outcome.manifest.counts.candidates == 60
+    assert Dataset.open(tmp_path).ledger().num_rows == 60
+
+
+def test_of_two_recipes_racing_for_one_output_the_second_is_refused(tmp_path: Path) -> None:
+    from curate import plan as plans
+    from curate.store.files import LocalFiles
+
+    class Late(LocalFiles):
+        """Another run publishes its plan just before ours."""
+
+        def put_if_absent(self, name: str, data: bytes) -> bool:
+            if name == plans.PLAN and not self.exists(name):
+                other = json.loads(data) | {"recipe_fingerprint": "f" * 64}
+                super().put_if_absent(name, json.dumps(other).encode())
+            return super().put_if_absent(name, data)
+
+    ours = recipe()
+    with (
+        serving(ours, tmp_path, Cluster(workers=1), Console(quiet=True)) as (ready, _),
+        pytest.raises(OutputMismatch, match="f" * 16),
+    ):
+        plans.make_plan(ready, Late(tmp_path))
+
+
+def test_what_status_prints_goes_on(tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    build(out, recipe(), limit=80)
+    before = digests(out)
+    for path in [*sorted((out / "features/clip/commits").iterdir())[:2], out / "MANIFEST.json"]:
+        path.unlink()
+    assert commands.resume_command(out) == f"curate run {out} --to {out}"
+    again = commands.read_recipe(out, None)
+    outcome = build(out, again, limit=commands.limit_of(out, None))
+    assert outcome.computed == 2
+    assert digests(out) == before
+
+
+def test_a_shard_that_is_committed_is_not_computed_again(
+    demo_copy: Path, demo_dataset: Path
+) -> None:
+    from curate.engine import tasks_of
+    from curate.plan import load_plan, plan_commits
+    from curate.shards import run_task
+    from curate.store.files import LocalFiles
+
+    files = LocalFiles(demo_copy)
+    plan = load_plan(files)
+    assert plan is not None
+    layers = {"plan": {commit.part: commit for commit in plan_commits(files, plan)}}
+    task = tasks_of(recipe(), 0, layers)[0]
+    commit = run_task(files, recipe().passes[0], [], task)  # no transform: it would fail if it ran
+    assert commit.shard_id == task.shard_id
+
+
+def test_no_output_knows_where_it_was_made(demo_dataset: Path) -> None:
+    place = str(demo_dataset.parent.parent).encode()
+    for path in demo_dataset.rglob("*"):
+        if path.is_file() and "corpus" not in path.parts:
+            assert place not in path.read_bytes(), path
+
+
+def test_where_a_model_lies_changes_no_digest(tmp_path: Path) -> None:
+    from curate.models import resolve
+
+    here, there = tmp_path / "here", tmp_path / "there/deeper"
+    for place in (here, there):
+        shutil.copytree(resolve("builtin:tiny", "t5"), place)
+    setting = "passes.features/latents.stages.t5.model"
+    assert recipe(f"{setting}={here}").fingerprint() == recipe(f"{setting}={there}").fingerprint()
+
+
+@pytest.mark.parametrize(
+    ("kinds", "said"),
+    [
+        (["download", "license", "opt_out", "inspect"], "license and opt_out before it"),
+        (["license", "download", "opt_out", "inspect"], "opt_out before it"),
+    ],
+)
+def test_a_recipe_that_fetches_before_it_judges_is_refused(kinds: list[str], said: str) -> None:
+    from curate.errors import RecipeError
+    from curate.recipe import recipe_from
+
+    value = recipe().portable()
+    stages = {stage["kind"]: stage for stage in value["passes"][0]["stages"]}
+    value["passes"] = [{"layer": "images", "stages": [stages[kind] for kind in kinds]}]
+    with pytest.raises(RecipeError, match=said):
+        recipe_from(value, origin="test")
+
+
+def test_a_worker_that_dies_is_replaced_a_bounded_number_of_times(tmp_path: Path) -> None:
+    """The worker is killed while it loads its models, every time: the run ends and says so."""
+    import os
+    import signal
+    import threading
+    import time
+
+    import psutil
+
+    stop = threading.Event()
+
+    def assassin() -> None:
+        while not stop.is_set():
+            for process in psutil.Process().children(recursive=True):
+                try:
+                    if "ray::MapWorker" in " ".join(process.cmdline()):
+                        os.kill(process.pid, signal.SIGKILL)
+                except (psutil.Error, ProcessLookupError):
+                    continue
+            time.sleep(0.2)
+
+    killer = threading.Thread(target=assassin)
+    killer.start()
+    try:
+        with pytest.raises(EngineError, match="the same command goes on"):
+            build(tmp_path, recipe(), workers=1, limit=20)
+    finally:
+        stop.set()
+        killer.join()
+    assert build(tmp_path, recipe(), limit=20).manifest.counts.candidates == 20

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Iterator
 from itertools import islice
 from pathlib import Path
 
@@ -17,8 +18,11 @@ from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
 from curate.store.digest import bytes_sha256, file_sha256
 from curate.store.files import LocalFiles
+from curate.store.manifest import Shard
 from curate.train.data import Batch, Prefetch, Reader, State
+from curate.train.loop import fit
 from curate.train.order import Order, mix, permutation, uniform
+from curate.train.settings import TrainSettings
 
 ROWS = (40, 30, 23)
 START = State()
@@ -233,6 +237,43 @@ def test_files_are_hashed_piece_by_piece(dataset: Dataset, tmp_path: Path) -> No
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
     assert peak < 4 << 20, f"{peak >> 20} MiB held to hash a file of {len(body) >> 20} MiB"
+
+
+@pytest.mark.parametrize("one_layer", [True, False])
+def test_every_file_is_hashed_once(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, one_layer: bool
+) -> None:
+    hashed: Counter[str] = Counter()
+    verify = Dataset.verify
+
+    def counting(dataset: Dataset, entry: FileEntry) -> None:
+        hashed[entry.path] += 1
+        verify(dataset, entry)
+
+    monkeypatch.setattr(Dataset, "verify", counting)
+    data = write_dataset(tmp_path / "out", models, one_layer=one_layer)
+    settings = TrainSettings(steps=2, batch_size=93, threads=1, device="cpu")
+    fit(Dataset.open(data), settings, tmp_path / "run")  # two epochs, and a checkpoint
+    layers = ["ledger", "features/latents", *([] if one_layer else ["features/text"])]
+    assert hashed == {f"{file.relative_to(data)}": 1 for la in layers
+                      for file in (data / la / "data").iterdir()}  # fmt: skip
+
+
+def test_shards_are_found_without_a_search_a_part(models: Models, tmp_path: Path) -> None:
+    class Counted(list[Shard]):
+        passes = 0
+
+        def __iter__(self) -> Iterator[Shard]:
+            Counted.passes += 1
+            return super().__iter__()
+
+    dataset = Dataset.open(write_dataset(tmp_path, models, rows=(4,) * 12))
+    layers = [la.model_copy(update={"shards": Counted(la.shards)}) for la in dataset.manifest.layers]
+    dataset.manifest = dataset.manifest.model_copy(update={"layers": layers})
+    reader = Reader(dataset, batch_size=8)
+    take(reader, 12)
+    assert len(reader.consumed(State(96))) == 12
+    assert Counted.passes <= 3 * len(layers), "a few passes over each layer, not one a part"
 
 
 # --- refusals -------------------------------------------------------------------------------------

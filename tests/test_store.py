@@ -122,3 +122,27 @@ def test_names_cannot_leave_the_dataset(tmp_path: Path) -> None:
     for name in ("/etc/passwd", "../x", "a/../../x"):
         with pytest.raises(StoreError, match="not a path inside"):
             LocalFiles(tmp_path).path(name)
+
+
+def features(files: LocalFiles, value: float) -> object:
+    import numpy as np
+
+    field = c.LATENT.with_metadata({**c.LATENT.metadata, b"curate.dtype": b"float16"})
+    latent = np.full(8, value, np.float16).tobytes()
+    table = pa.table([["k"], [latent]], schema=pa.schema([c.KEY, field]))
+    return commit_shard(
+        files, layer="features/latents", part="0-open", fingerprint="f", input_digest="i", rows_in=1,
+        tables={"data": table}, marked={},
+    )  # fmt: skip
+
+
+def test_model_columns_may_differ_within_the_tolerance_and_that_is_recorded(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    first = features(files, 1.0)
+    assert features(files, 1.001) == first
+    assert len(files.list("features/latents/data")) == 1, "the second computation's file is gone"
+    assert len(files.list("features/latents/recomputed")) == 1
+    with pytest.raises(CommitConflict, match="relative errors"):
+        features(files, 1.5)
+    with pytest.raises(CommitConflict):
+        features(files, float("nan"))

@@ -20,11 +20,13 @@ from curate import commands
 from curate.cluster import Cluster
 from curate.demo.corpus import write_corpus
 from curate.demo.server import HOST
-from curate.errors import EngineError
+from curate.errors import EngineError, OutputMismatch
 from curate.memory import PeakMemory
+from curate.plan import load_plan
 from curate.progress import TrainLine
 from curate.recipe import Recipe, load_recipe
 from curate.store.dataset import Dataset
+from curate.store.files import LocalFiles
 from curate.store.manifest import load_manifest
 
 if TYPE_CHECKING:
@@ -51,7 +53,12 @@ def serving(
         raise EngineError(f"the demo's corpus is for a source of kind demo, not {source.kind}")
     marker = folder / "drawn.json"
     told = {"pictures": source.pictures, "seed": source.seed}
-    if not marker.is_file() or json.loads(marker.read_text()) != told:
+    drawn = json.loads(marker.read_text()) if marker.is_file() else None
+    if drawn not in (None, told) and load_plan(LocalFiles(to)) is not None:
+        raise OutputMismatch(
+            f"{to} was built from the corpus {drawn}, not {told}: choose another --to"
+        )
+    if drawn != told:
         clock = time.perf_counter()
         write_corpus(folder, pictures=source.pictures, seed=source.seed)
         marker.write_text(json.dumps(told))

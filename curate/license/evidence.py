@@ -17,18 +17,20 @@ from curate.license.parse import parse
 from curate.license.tools import Tool, tool
 
 LADDER: Final = {
-    5: "value of the source's API, bound to the item",
-    4: "XMP or IPTC in the picture, naming a tool",
-    3: "markup scoped to the item",
-    2: "a statement for the page",
+    5: "the source's own record of this item",
+    4: "embedded in the file, or a copy of the source's record",
+    3: "markup about this item",
+    2: "a statement about its page",
     1: "a footer or free text",
-    0: "none",
+    0: "none, or a declaration",
 }
+"""The rungs of evidence in words, for everything that shows them."""
 EMBEDDED: Final = frozenset(
     {"exif_copyright", "xmp_webstatement", "xmp_usageterms", "cc_license_xmp"}
 )
-_SILENT: Final = frozenset({"empty", "unrecognised", "not_a_licence_url", "no_known_restrictions",
-                            "rights_statement", "not_text", "malformed", "no_licence"})  # fmt: skip
+DECLARATION: Final = "declaration"
+"""Kind of the claim by which rights holders declare their own pictures' licence."""
+DECLARED_BASIS: Final = "declared"
 _RESERVING: Final = frozenset({"all_rights_reserved", "negated"})
 
 
@@ -46,7 +48,7 @@ class Claim:
     @property
     def declared(self) -> bool:
         """Whether a rights holder declares it of their own pictures: no found evidence."""
-        return self.kind == "declaration"
+        return self.kind == DECLARATION
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +98,7 @@ def resolve(claims: Iterable[Claim]) -> Decision:
         return _decision(*against[1], status=status, basis=against[0])
     flags = tuple(_flags(best, answers))
     return _decision(
-        *best, status="ok", basis="declared" if best[0].declared else best[1].reason, flags=flags
+        *best, status="ok", basis=DECLARED_BASIS if best[0].declared else best[1].reason, flags=flags
     )
 
 

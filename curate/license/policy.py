@@ -78,7 +78,11 @@ class Policy:
     versionless: frozenset[str]
 
     def verdict(self, decision: Decision) -> str | None:
-        """None if the decision is accepted, else the detail of the rejection's reason."""
+        """None if the decision is accepted, else the detail of the rejection's reason.
+
+        A declaration is no evidence, so no rung is asked of it: only a recipe whose source says
+        `declare:` holds any, and every output counts the rows that rest on one.
+        """
         if decision.id is None and not self._named_family(decision):
             return _refusal(decision)
         if decision.id is not None and decision.id not in self.ids:

@@ -10,9 +10,11 @@ def write_outputs(path: str | Path) -> None:
     from curate.provenance.attribution import write_attribution
     from curate.provenance.card import write_card
     from curate.provenance.croissant import write_croissant
+    from curate.provenance.licensing import licensing
     from curate.store.dataset import Dataset
 
     dataset = Dataset.open(path)
-    write_attribution(dataset)
-    write_card(dataset)
-    write_croissant(dataset)
+    told = licensing(dataset)
+    write_attribution(dataset, told)
+    write_card(dataset, told)
+    write_croissant(dataset, told)

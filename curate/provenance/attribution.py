@@ -20,14 +20,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate import columns as c
-from curate.license.tools import TOOLS, VERSIONLESS
-from curate.provenance.licensing import NOT_AUDITED, exceptions
+from curate.license.evidence import DECLARATION, DECLARED_BASIS
+from curate.provenance.licensing import NOT_AUDITED, Licensing, known_tool
 from curate.store.dataset import Dataset
 
 CSV, HTML, PARQUET = "ATTRIBUTION.csv", "ATTRIBUTION.html", "ATTRIBUTION.parquet"
 READ: Final = [f.name for f in (c.KEY, c.URL, c.LANDING_URL, c.TITLE, c.CREATOR, c.CREATOR_URL, c.CLAIMS,
-                                c.LICENSE, c.LICENSE_EXPRESSION, c.EVIDENCE_LEVEL, c.ORIGINAL_MODE,
-                                c.ORIGINAL_WIDTH, c.ORIGINAL_HEIGHT, c.ORIENTATION, c.WIDTH, c.HEIGHT,
+                                c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_BASIS, c.EVIDENCE_LEVEL,
+                                c.ORIGINAL_MODE, c.ORIGINAL_WIDTH, c.ORIGINAL_HEIGHT, c.ORIENTATION, c.WIDTH, c.HEIGHT,
                                 c.CROP_BOX)]  # fmt: skip
 FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
 UNKNOWN_AUTHOR: Final = "unknown author"
@@ -61,7 +61,7 @@ SCHEMA: Final = pa.schema(
 )
 
 
-def write_attribution(dataset: Dataset) -> Counter[str]:
+def write_attribution(dataset: Dataset, told: Licensing) -> Counter[str]:
     """Write the three files; returns kept rows by licence. Memory is bounded by one shard."""
     counts: Counter[str] = Counter()
     root = dataset.root
@@ -76,7 +76,7 @@ def write_attribution(dataset: Dataset) -> Counter[str]:
         ):
             out = csv.writer(rows)
             out.writerow(SCHEMA.names)
-            markup.write(_PAGE_HEAD.format(note=html.escape(_note(dataset))))
+            markup.write(_PAGE_HEAD.format(note=html.escape(_note(dataset, told))))
             for shard in credits(dataset):
                 out.writerows([_cell(value) for value in vars(credit).values()] for credit in shard)
                 markup.writelines(map(_line, shard))
@@ -99,10 +99,8 @@ def credits(dataset: Dataset) -> Iterator[list[Credit]]:
 
 def credit_of(row: dict[str, Any]) -> Credit:
     """The credit of one row of images/data (missing columns count as null)."""
-    tool = TOOLS.get(row.get("license") or "") or VERSIONLESS.get(row.get("license") or "")
-    declared = next(
-        (claim for claim in row.get("claims") or [] if claim["kind"] == "declaration"), None
-    )
+    tool = known_tool(row.get("license"))
+    declared = _declaration(row)
     source = row.get("landing_url") or row.get("url")
     parts = {"author": row.get("creator"), "source": source, "title": row.get("title")}
     owed = ["author", "source"] if tool is not None and tool.by else []
@@ -117,6 +115,14 @@ def credit_of(row: dict[str, Any]) -> Credit:
         "missing": ", ".join(name for name in owed if not parts[name]) or None,
     }  # fmt: skip
     return Credit(**credit, text=_text(credit))
+
+
+def _declaration(row: dict[str, Any]) -> dict[str, Any] | None:
+    """The declaration that a row rests on: by its basis, or any if no licence stage ran."""
+    if not str(row.get("license_basis") or DECLARED_BASIS).startswith(DECLARED_BASIS):
+        return None
+    claims: list[dict[str, Any]] = row.get("claims") or []
+    return next((claim for claim in claims if claim["kind"] == DECLARATION), None)
 
 
 def _changes(row: dict[str, Any]) -> Iterator[str]:
@@ -172,17 +178,9 @@ def _link(url: str | None, text: str, *, escaped: bool = False) -> str:
     return f'<a rel="noopener nofollow" href="{html.escape(url)}">{shown}</a>'
 
 
-def _warnings(dataset: Dataset) -> Iterator[str]:
-    """What the recipe accepted by name, or that nothing was audited."""
-    if not dataset.manifest.license_audited:
-        yield f"{NOT_AUDITED}."
-    for name, value in exceptions(dataset.record["recipe"]).items():
-        yield f"The recipe accepts what the default refuses: {name}: {value}."
-
-
-def _note(dataset: Dataset) -> str:
+def _note(dataset: Dataset, licenses: Licensing) -> str:
     manifest = dataset.manifest
-    told = " ".join(_warnings(dataset))
+    told = " ".join(licenses.warnings)
     return (
         f"{manifest.counts.kept:,} pictures of {manifest.recipe_name}, dataset {manifest.dataset_digest[:16]}."
         f" Credits repeat what the sources claimed; that a claim was made does not make it true. {told}"

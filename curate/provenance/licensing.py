@@ -9,8 +9,16 @@ from collections import Counter
 from dataclasses import dataclass
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from curate import columns as c
-from curate.license.tools import TOOLS
+from curate.license.evidence import DECLARATION, DECLARED_BASIS
+from curate.license.tools import Tool, tool
+from curate.provenance.findings import flat
+from curate.recipe import FIRST_LAYER
+from curate.stages.download import Download
+from curate.stages.license import LicenseStage
 from curate.store.dataset import Dataset
 
 NOT_AUDITED: Final = "licence: not audited"
@@ -24,30 +32,56 @@ TERRITORIAL: Final = (
     "necessarily in yours. They are counted apart from CC0, which is a waiver."
 )
 TERRITORIAL_IDS: Final = ("CC-PDM-1.0", "PD-US-GOV")
-_EXCEPTIONS: Final[dict[str, Any]] = {"evidence_at_least": "L3", "versionless": []}
+FLOOR: Final = str(LicenseStage.model_fields["evidence_at_least"].default)
+"""The lowest rung of evidence that a recipe accepts unless it says otherwise."""
+HONOURED: Final[tuple[str, ...]] = Download.model_fields["honour_reservations"].default
+
+
+@dataclass(frozen=True)
+class Declared:
+    """A licence that somebody declares of their own pictures, and the kept rows that rest on it."""
+
+    license: str
+    by: str
+    where: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.license} by {self.by} ({self.where})"
 
 
 @dataclass(frozen=True)
 class Licensing:
-    """Kept rows by licence, group and rung, and what else must be said wherever the rows go."""
+    """Kept rows by licence, group and rung, and what else must be said wherever the rows go.
+
+    `warnings` are plain text: who writes them into Markdown or HTML escapes them.
+    """
 
     audited: bool
     by_license: dict[str, int]
     by_group: dict[str, int]
-    by_level: dict[str, int]
+    by_level: dict[int, int]
     warnings: tuple[str, ...]
 
     @property
     def urls(self) -> list[str]:
         """Addresses of the licences' texts, in the order of `by_license`."""
-        return [TOOLS[name].url for name in self.by_license if name in TOOLS]
+        return [known.url for name in self.by_license if (known := known_tool(name))]
+
+
+def known_tool(id_: str | None) -> Tool | None:
+    """The tool of a stored licence id, families accepted without a version included, or None."""
+    try:
+        return tool(id_ or "")
+    except KeyError:
+        return None
 
 
 def licensing(dataset: Dataset) -> Licensing:
     """Count the kept rows' licences. Memory is bounded by one shard."""
     ids: Counter[str] = Counter()
     groups: Counter[str] = Counter()
-    levels: Counter[str] = Counter()
+    levels: Counter[int] = Counter()
     if dataset.manifest.license_audited:
         names = [c.LICENSE.name, c.LICENSE_GROUP.name, c.EVIDENCE_LEVEL.name]
         for table in dataset.tables("ledger", [c.VERDICT.name, *names]):
@@ -55,7 +89,7 @@ def licensing(dataset: Dataset) -> Licensing:
                 if row[c.VERDICT.name] == "kept":
                     ids[row["license"] or "none"] += 1
                     groups[row["license_group"] or "none"] += 1
-                    levels[f"L{row['evidence_level']}"] += 1
+                    levels[row["evidence_level"] or 0] += 1
     return Licensing(
         audited=dataset.manifest.license_audited,
         by_license=dict(ids.most_common()), by_group=dict(groups.most_common()),
@@ -65,27 +99,56 @@ def licensing(dataset: Dataset) -> Licensing:
 
 
 def _warnings(dataset: Dataset, ids: Counter[str]) -> list[str]:
-    recipe = dataset.record["recipe"]
     told = []
     if not dataset.manifest.license_audited:
         told.append(f"{NOT_AUDITED}. No licence of any picture was looked at.")
-    for name, value in exceptions(recipe).items():
-        told.append(f"The recipe accepts what the default refuses: `{name}: {value}`.")
-    declared = recipe.get("source", {}).get("declare")
-    if declared:
-        told.append("The licence is a declaration by the named rights holder, not found evidence.")
+    for line in exceptions(dataset.record["recipe"]):
+        told.append(f"The recipe accepts what the default refuses: {line}.")
+    for declared in declarations(dataset):
+        told.append(
+            f"{declared.rows:,} of {dataset.manifest.counts.kept:,} pictures rest on a declaration by "
+            f"the named rights holder, not on found evidence: {declared}."
+        )
     if any(ids[name] for name in TERRITORIAL_IDS):
         told.append(TERRITORIAL)
     return told
 
 
-def exceptions(recipe: dict[str, Any]) -> dict[str, Any]:
-    """Settings of the licence stage that differ from its defaults, by name."""
-    stages = [stage for step in recipe["passes"] for stage in step["stages"]]
-    found = [stage for stage in stages if stage.get("kind") == "license"]
-    stage: dict[str, Any] = found[0] if found else {}
-    return {
-        name: stage[name]
-        for name, default in _EXCEPTIONS.items()
-        if stage.get(name, default) != default
-    }
+def exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
+    """What a recipe accepts by name though the defaults refuse it: `setting: value`, a line each."""
+    told = []
+    for stage in (stage for step in recipe["passes"] for stage in step["stages"]):
+        if stage["kind"] == "license":
+            if stage.get("evidence_at_least", FLOOR) < FLOOR:
+                told.append(f"evidence_at_least: {stage['evidence_at_least']}")
+            if stage.get("versionless"):
+                told.append(f"versionless: {', '.join(stage['versionless'])}")
+        if stage["kind"] == "download":
+            ignored = [n for n in HONOURED if n not in stage.get("honour_reservations", HONOURED)]
+            if ignored:
+                told.append(f"honour_reservations: without {', '.join(ignored)}")
+    return tuple(told)
+
+
+def declarations(dataset: Dataset) -> tuple[Declared, ...]:
+    """What kept rows rest on a declaration, by their own claims and basis; most rows first.
+
+    Without a licence stage every declaration among the claims counts.
+    """
+    found: Counter[tuple[str, str, str]] = Counter()
+    entry = next((e for s in dataset.layer(FIRST_LAYER).shards if (e := s.file("data"))), None)
+    have = dataset.schema(entry).names if entry else []
+    names = [name for name in (c.CLAIMS.name, c.LICENSE_BASIS.name) if name in have]
+    for table in dataset.kept(FIRST_LAYER, names):
+        found.update(_declared(table))
+    return tuple(Declared(*told, rows) for told, rows in found.most_common())
+
+
+def _declared(table: pa.Table) -> Counter[tuple[str, str, str]]:
+    """Licence, declarant and place of the declarations that the rows of a table rest on."""
+    if c.LICENSE_BASIS.name in table.column_names:
+        table = table.filter(pc.starts_with(table[c.LICENSE_BASIS.name], DECLARED_BASIS))
+    claims = pc.list_flatten(flat(table[c.CLAIMS.name]))
+    claims = claims.filter(pc.equal(claims.field("kind"), DECLARATION))
+    told = (claims.field(name).to_pylist() for name in ("value", "claimed_by", "locator"))
+    return Counter((str(a), str(b), str(d)) for a, b, d in zip(*told, strict=True))

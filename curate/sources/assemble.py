@@ -17,6 +17,7 @@ from pydantic import BaseModel, Field, field_validator, model_validator
 
 from curate import columns as c
 from curate.license import SOURCE_KINDS
+from curate.license.evidence import DECLARATION
 from curate.sources import keys
 from curate.sources.read import RawBatch
 from curate.sources.text import Text, to_entries, to_json_text, to_numbers, to_text
@@ -47,15 +48,8 @@ class ColumnMap(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
-class LicenseColumn(BaseModel, frozen=True, extra="forbid"):
-    """A column that holds a licence claim for its row.
-
-    `kind` is the source kind its values are parsed as (`url`, `text`, `flickr_id`, …). `level` is
-    the rung of the evidence ladder and has no default, since only the author of the recipe knows
-    where the column comes from: 5 for a value bound to the item by its publisher (its own API or
-    dump), 4 for a third party's copy of such a value, 2 for a claim about the page, 1 for free
-    text found near it.
-    """
+class ClaimColumn(BaseModel, frozen=True, extra="forbid"):
+    """A raw column whose values become one claim a row; sources make their own of these."""
 
     column: str
     kind: str
@@ -63,11 +57,29 @@ class LicenseColumn(BaseModel, frozen=True, extra="forbid"):
     claimed_by: str | None = None
     locator: str | None = None
 
+
+class LicenseColumn(ClaimColumn, frozen=True, extra="forbid"):
+    """A column that holds a licence claim for its row.
+
+    `kind` is the source kind its values are parsed as (`url`, `text`, `flickr_id`, …), never
+    `declaration`: what a table says is found, and only `declare:` declares. `level` is the rung of
+    the evidence ladder and has no default, since only the author of the recipe knows where the
+    column comes from: 5 for a value bound to the item by its publisher (its own API or dump), 4
+    for a third party's copy of such a value, 2 for a claim about the page, 1 for free text found
+    near it.
+    """
+
     @field_validator("kind")
     @classmethod
-    def _known(cls, kind: str) -> str:
-        if kind not in SOURCE_KINDS:
-            raise ValueError(f"no source kind {kind!r}; there are {', '.join(SOURCE_KINDS)}")
+    def _found(cls, kind: str) -> str:
+        if kind == DECLARATION:
+            raise ValueError(
+                f"a column cannot hold a {DECLARATION!r}: a rights holder declares their own pictures "
+                f"with `declare:` of a folder; for a column use the kind of its values, such as `text`"
+            )
+        known = [name for name in SOURCE_KINDS if name != DECLARATION]
+        if kind not in known:
+            raise ValueError(f"no source kind {kind!r}; there are {', '.join(known)}")
         return kind
 
 
@@ -76,7 +88,7 @@ class Layout(BaseModel, frozen=True, extra="forbid"):
 
     source: str
     columns: ColumnMap
-    licenses: tuple[LicenseColumn, ...] = ()
+    licenses: tuple[ClaimColumn, ...] = ()
     caption_origin: str = "source"
     caption_model: str | None = None
     caption_language: str | None = None
@@ -219,7 +231,7 @@ def _claims(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes]
     return _listed(claims.take(pa.array(order)), rows[order], batch.rows), bad
 
 
-def _claim_column(values: pa.Array, entry: LicenseColumn, layout: Layout) -> pa.StructArray:
+def _claim_column(values: pa.Array, entry: ClaimColumn, layout: Layout) -> pa.StructArray:
     n = len(values)
     said = {
         "kind": entry.kind,

@@ -54,6 +54,12 @@ class Source(BaseModel, frozen=True, extra="forbid"):
         """The folder that `path` values of the candidates are relative to, if there is one."""
         return None
 
+    def portable(self) -> dict[str, Any]:
+        """The settings as a record keeps them: of locations, the last name only."""
+        told = self.model_dump(mode="json")
+        given = {name: told[name] for name in self.LOCATIONS if told.get(name)}
+        return told | {name: Path(place).name for name, place in given.items()}
+
     def identity(self) -> dict[str, Any]:
         """What the fingerprint covers: every setting except the locations."""
         return self.model_dump(mode="json", exclude=set(self.LOCATIONS))

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -40,6 +40,9 @@ class Demo(Source):
     pictures: int = Field(default=2400, ge=1)
     seed: int = Field(default=0, ge=0)
     path: Path | None = None
+
+    def portable(self) -> dict[str, Any]:
+        return super().portable() | {"path": None}
 
     def candidates(self) -> Iterator[pa.Table]:
         """Candidate tables of the corpus. Raises MissingInput if it has not been drawn yet."""

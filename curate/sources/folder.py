@@ -15,7 +15,8 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curate.errors import MissingInput
-from curate.sources.assemble import ColumnMap, Layout, LicenseColumn, assemble
+from curate.license.evidence import DECLARATION
+from curate.sources.assemble import ClaimColumn, ColumnMap, Layout, assemble
 from curate.sources.base import BATCH_ROWS, InputFile, Source, existing, hash_file, hash_listing
 from curate.sources.read import RawBatch, column_names, read_rows, table_files
 from curate.sources.text import MAX_BYTES, to_entries, to_text
@@ -113,11 +114,11 @@ class Folder(Source):
 
     def _layout(self) -> Layout:
         columns = ColumnMap(id="path", path="path", captions=("captions",))
-        licenses: tuple[LicenseColumn, ...] = ()
+        licenses: tuple[ClaimColumn, ...] = ()
         if self.declare is not None:
             licenses = (
-                LicenseColumn(
-                    column="declared", kind="declaration", level=0, claimed_by=self.declare.by,
+                ClaimColumn(
+                    column="declared", kind=DECLARATION, level=0, claimed_by=self.declare.by,
                     locator=f"declared in the recipe: {self.declare.statement}",
                 ),
             )  # fmt: skip

@@ -77,7 +77,7 @@ class Download(Stage, frozen=True, extra="forbid"):
 
     def identity(self) -> dict[str, Any]:
         """Everything but how fast we ask and whom to call about it."""
-        return self.model_dump(mode="json", exclude=_HOW_ONLY)
+        return {k: v for k, v in super().identity().items() if k not in _HOW_ONLY}
 
     def settings(self, connect_to: Mapping[str, str]) -> FetchSettings:
         """What the fetch package is told."""

@@ -46,7 +46,7 @@ class Duplicates(Barrier):
     consumes: ClassVar[pa.Schema] = pa.schema([*NARROW, c.THUMBPRINT])
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json") | {"method": METHOD}
+        return super().identity() | {"method": METHOD}
 
     def decide(self, tables: Iterable[pa.Table]) -> pa.Table:
         with tempfile.TemporaryFile(prefix="curate-thumbprints-") as spool:

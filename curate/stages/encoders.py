@@ -25,9 +25,10 @@ class Encoder(Stage):
     codecs: ClassVar[tuple[str, ...]]  # distributions whose versions may change the values
 
     def identity(self) -> dict[str, Any]:
-        """Settings but the device, the digest of the model's files, and codec versions."""
-        settings = self.model_dump(mode="json", exclude={"device"})
-        return settings | {"model_digest": self.model_digest, "codecs": _versions(self.codecs)}
+        """Settings but where model and work are, the digest of the model's files, codec versions."""
+        settings = self.model_dump(mode="json", exclude={"device", "model"})
+        facts = {"model_digest": self.model_digest, "codecs": _versions(self.codecs)}
+        return settings | facts | {"version": self.version}
 
     @property
     def model_digest(self) -> str:

@@ -56,7 +56,7 @@ class Inspect(Stage):
         return self._inspect
 
     def identity(self) -> dict[str, Any]:
-        return self.model_dump(mode="json") | {"codecs": codec_versions()}
+        return super().identity() | {"codecs": codec_versions()}
 
     def _inspect(self, table: pa.Table) -> pa.Table:
         rows = [

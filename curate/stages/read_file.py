@@ -38,7 +38,10 @@ class ReadFile(Stage, frozen=True, extra="forbid"):
 
     def identity(self) -> dict[str, Any]:
         """Everything but the location."""
-        return self.model_dump(mode="json", exclude={"root"})
+        return self.model_dump(mode="json", exclude={"root"}) | {"version": self.version}
+
+    def portable(self) -> dict[str, Any]:
+        return super().portable() | {"root": Path(self.root).name}
 
     def open(self) -> Transform:
         """Check the folder. Raises MissingInput if it is none."""

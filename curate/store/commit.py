@@ -19,6 +19,7 @@ from curate.columns import role_of
 from curate.errors import CommitConflict, StoreError
 from curate.store.digest import bytes_sha256, canonical_json, json_digest, table_digest
 from curate.store.files import LocalFiles
+from curate.store.tolerance import TOLERANCE, distances
 
 FileRole = Literal["data", "marks", "observations"]
 HUGGINGFACE = json.dumps({"info": {"features": {"image": {"_type": "Image"}}}})
@@ -74,7 +75,9 @@ def commit_shard(
 ) -> Commit:  # fmt: skip
     """Publish the tables of one shard and commit it; returns the commit that counts.
 
-    Raises CommitConflict if the shard was committed before with another content.
+    If the shard was committed before, the first commit stands and this one's files go. Raises
+    CommitConflict if the two differ in content, or in model columns beyond the tolerance; only
+    what was fetched twice may differ, since the web did.
     """
     name = shard_id(layer=layer, part=part, fingerprint=fingerprint, input_digest=input_digest)
     entries = [_publish(files, layer, name, role, table) for role, table in tables.items()]
@@ -86,7 +89,9 @@ def commit_shard(
     if files.put_if_absent(commit.path, commit.to_bytes()):
         return commit
     first = load_commit(files, commit.path)
-    _compare(first, commit)
+    _compare(files, first, commit, fetched="observations" in tables)
+    for path in {entry.path for entry in entries} - {entry.path for entry in first.files}:
+        files.remove(path)
     return first
 
 
@@ -108,14 +113,28 @@ def _publish(
     )
 
 
-def _compare(first: Commit, second: Commit) -> None:
-    before = {entry.role: entry.content_digest for entry in first.files}
-    after = {entry.role: entry.content_digest for entry in second.files}
-    if before != after:
+def _compare(files: LocalFiles, first: Commit, second: Commit, *, fetched: bool) -> None:
+    """Alarm if two computations of a shard cannot both be honest; record it if they can."""
+    before, after = ({e.role: e for e in commit.files} for commit in (first, second))
+    if {e.sha256 for e in before.values()} == {e.sha256 for e in after.values()}:
+        return
+    same = {role: e.content_digest for role, e in before.items()} == {
+        role: e.content_digest for role, e in after.items()
+    }
+    apart: dict[str, float] = {}
+    for role in ("data", "marks") if same else ():
+        if role in before and before[role].sha256 != after[role].sha256:
+            one, two = (pq.read_table(files.path(e[role].path)) for e in (before, after))
+            apart |= distances(one, two)
+    if (not same and not fetched) or any(value > TOLERANCE for value in apart.values()):
         raise CommitConflict(
             f"{first.layer} {first.part}: computed twice with different content "
-            f"({before} then {after}); the first commit stands, look at what differs between the workers"
+            f"(relative errors {apart}, tolerance {TOLERANCE}); the first commit stands, look at "
+            f"what differs between the workers"
         )
+    told = {"shard_id": first.shard_id, "same_content": same, "relative_errors": apart}
+    name = f"{first.layer}/recomputed/{first.shard_id[:16]}-{json_digest(told)[:16]}.json"
+    files.put_if_absent(name, canonical_json(told) + b"\n")
 
 
 def load_commit(files: LocalFiles, path: str) -> Commit:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import time
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
@@ -71,10 +72,17 @@ class LocalFiles:
             _sync_folder(target.parent)
             return True
 
-    def tidy(self) -> None:
-        """Remove the folder of unfinished files if nobody is writing."""
-        with contextlib.suppress(OSError):
-            (self.root / TEMP).rmdir()
+    def remove(self, name: str) -> None:
+        """Remove a file that no commit names; nothing happens if it is gone."""
+        self.path(name).unlink(missing_ok=True)
+
+    def sweep(self, *, older_than_seconds: float = 3600.0) -> None:
+        """Remove what writers that died left unfinished; younger files may be a live writer's."""
+        before = time.time() - older_than_seconds
+        for path in (self.root / TEMP).glob("*"):
+            with contextlib.suppress(FileNotFoundError):
+                if path.stat().st_mtime < before:
+                    path.unlink()
 
     @contextlib.contextmanager
     def _temp(self, data: bytes | memoryview) -> Iterator[Path]:

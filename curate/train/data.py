@@ -19,7 +19,7 @@ import numpy.typing as npt
 from curate.errors import MissingInput, RecipeError
 from curate.store.dataset import Dataset
 from curate.train.order import Indices, Order, Window, uniform
-from curate.train.shards import Bytes, Part, Row, features
+from curate.train.shards import Bytes, Row, Shards
 
 NUMPY_DTYPES: Final = {"bfloat16": np.uint16, "float16": np.float16, "float32": np.float32}
 _CAPTION, _DROP = 3, 4  # salts of the draws that belong to a position
@@ -60,13 +60,14 @@ class Reader:
 
     `batch_size` samples make one step over all `world` ranks; rank r gets the r-th equal share.
     `unconditional` is the embedding of the empty caption, [tokens, dim], which replaces a caption
-    with probability `caption_dropout`.
+    with probability `caption_dropout`. Given `Shards`, files that they have verified are not hashed
+    again.
     Raises StoreError for a file that does not verify or a kept row without features, MissingInput
     if the dataset lacks latents or text embeddings.
     """
 
     def __init__(
-        self, dataset: Dataset, *, batch_size: int, seed: int = 0, window_rows: int = 2048,
+        self, dataset: Dataset | Shards, *, batch_size: int, seed: int = 0, window_rows: int = 2048,
         caption_dropout: float = 0.0, unconditional: npt.NDArray[Any] | None = None,
         rank: int = 0, world: int = 1,
     ) -> None:  # fmt: skip
@@ -74,13 +75,12 @@ class Reader:
             raise RecipeError(f"batch_size {batch_size} does not divide over {world} ranks")
         if caption_dropout and unconditional is None:
             raise RecipeError("caption_dropout needs the embedding of the empty caption")
-        self.features = features(dataset)
-        shards = dataset.layer("ledger").shards
-        parts = (Part(dataset, shard.part, self.features.layers) for shard in shards)
-        self.parts = [part for part in parts if part.kept_rows]
+        shards = dataset if isinstance(dataset, Shards) else Shards(dataset)
+        self.features = shards.features
+        self.parts = [part for part in shards.parts() if part.kept_rows]
         self.order = Order(tuple(part.kept_rows for part in self.parts), seed, window_rows)
         if not self.order.rows:
-            raise MissingInput(f"{dataset.root} keeps no row: there is nothing to train on")
+            raise MissingInput(f"{shards.dataset.root} keeps no row: there is nothing to train on")
         self._batch_size, self._share, self._rank = batch_size, batch_size // world, rank
         self._dropout = caption_dropout
         self._empty = None if unconditional is None else np.ascontiguousarray(unconditional)

@@ -20,7 +20,7 @@ from curate.train.data import NUMPY_DTYPES, Reader, State
 from curate.train.model import build
 from curate.train.sample import silence_loading
 from curate.train.settings import TrainSettings
-from curate.train.shards import Features, features
+from curate.train.shards import Features, Shards
 from curate.train.step import Trainer, as_tensor
 
 _VERSIONS = ("curate-t2i", "torch", "diffusers", "transformers", "numpy", "pyarrow", "safetensors")
@@ -51,13 +51,14 @@ class Run:
         if settings.threads:
             torch.set_num_threads(settings.threads)
         silence_loading()
-        device, held = pick(settings.device), features(dataset)
+        device, shards = pick(settings.device), Shards(dataset)
+        held = shards.features
         vae = ck.check_encoder(held.latent_model, "vae")
         ck.check_encoder(held.text_model, "t5")
         card = _resumable(dataset, settings, to)
         empty = _unconditional(held, to / "checkpoint", card, str(device))
         reader = Reader(
-            dataset, batch_size=settings.batch_size, seed=settings.seed,
+            shards, batch_size=settings.batch_size, seed=settings.seed,
             window_rows=settings.window_rows, caption_dropout=settings.caption_dropout,
             unconditional=empty, rank=rank, world=world,
         )  # fmt: skip

@@ -1,13 +1,13 @@
 """Feature shards seen as parts: kept rows, their place in each layer's file, views of their bytes.
 
 Two layers may hold the features, and a layer may hold rows that a later pass rejected: rows are
-found by key. Every file is hashed against the manifest before anything in it is believed.
+found by key. Every file is hashed, once, before anything in it is believed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from itertools import pairwise
 from typing import Any
 
@@ -21,7 +21,7 @@ from curate import columns as c
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
-from curate.store.manifest import Layer, ModelInfo
+from curate.store.manifest import Layer, ModelInfo, Shard
 from curate.train.order import Indices
 
 Bytes = npt.NDArray[np.uint8]
@@ -54,15 +54,55 @@ class Row:
         return Row(self.shape, self.latent.copy(), [caption.copy() for caption in self.captions])
 
 
+class Shards:
+    """A dataset's shards by layer and part; a file is hashed when it is first asked for."""
+
+    def __init__(self, dataset: Dataset) -> None:
+        self.dataset = dataset
+        self._by_part = {
+            layer.name: {shard.part: shard for shard in layer.shards}
+            for layer in dataset.manifest.layers
+        }
+        self._verified: set[str] = set()
+
+    @cached_property
+    def features(self) -> Features:
+        """What the feature columns hold; raises what `_features` raises."""
+        return _features(self)
+
+    def parts(self) -> list[Part]:
+        """All parts of the ledger, in order; raises MissingInput without a ledger."""
+        self.dataset.layer("ledger")
+        return [Part(self, name) for name in self._by_part["ledger"]]
+
+    def shard(self, layer: str, part: str) -> Shard:
+        """The shard of a part; raises StoreError if the layer has none."""
+        shard = self._by_part[layer].get(part)
+        if shard is None:
+            raise StoreError(f"layer {layer} has no shard of part {part}; run the pipeline again")
+        return shard
+
+    def file(self, layer: str, part: str) -> FileEntry | None:
+        """The data file of a part, verified; None if it has no rows. Raises StoreError."""
+        entry = self.shard(layer, part).file("data")
+        return self.trust(entry) if entry else None
+
+    def trust(self, entry: FileEntry) -> FileEntry:
+        """The entry, if its file verifies; raises StoreError."""
+        if entry.path not in self._verified:
+            self.dataset.verify(entry)
+            self._verified.add(entry.path)
+        return entry
+
+
 class Part:
     """One part of the dataset: its kept rows, and where they lie in the files of each layer."""
 
-    def __init__(self, dataset: Dataset, name: str, layers: Sequence[str]) -> None:
-        self._dataset, self._name = dataset, name
-        self._ledger = _entry(dataset, "ledger", name)
-        self._layers = layers
+    def __init__(self, shards: Shards, name: str) -> None:
+        self._shards, self._name = shards, name
+        self._dataset, self._layers = shards.dataset, shards.features.layers
         self._rows: dict[str, Indices] | None = None
-        self.kept_rows = len(self._kept()) if self._ledger else 0
+        self.kept_rows = len(self._kept())
 
     def load(self, start: int, stop: int) -> list[Row]:
         """Kept rows start … stop - 1, as views into the buffers that were read."""
@@ -88,33 +128,32 @@ class Part:
 
     def account(self, rows: Indices) -> dict[str, Any]:
         layer = self._layers[-1]
-        shard = next(s for s in self._dataset.layer(layer).shards if s.part == self._name)
+        shard = self._shards.shard(layer, self._name)
         offsets = self._positions()[layer][rows]
         return {"layer": layer, "part": self._name, "shard_id": shard.shard_id, "rows": len(rows),
                 "ranges": _ranges(offsets)}  # fmt: skip
 
     def _kept(self) -> pa.Array:
-        if self._ledger is None:
+        entry = self._shards.file("ledger", self._name)
+        if entry is None:
             return pa.array([], pa.string())
-        self._dataset.verify(self._ledger)
-        table = self._dataset.read(self._ledger, [c.KEY.name, c.VERDICT.name])
+        table = self._dataset.read(entry, [c.KEY.name, c.VERDICT.name])
         return table.filter(pc.equal(table[c.VERDICT.name], "kept"))[c.KEY.name].combine_chunks()
 
     def _file(self, layer: str) -> FileEntry:
-        entry = _entry(self._dataset, layer, self._name)
+        entry = self._shards.file(layer, self._name)
         if entry is None:
             raise StoreError(f"part {self._name} keeps rows, but layer {layer} has no data for it")
         return entry
 
     def _positions(self) -> dict[str, Indices]:
-        """Row offsets of the kept rows in each layer's file; files are verified here, once."""
+        """Row offsets of the kept rows in each layer's file."""
         if self._rows is None:
             kept = self._kept()
             self._rows = {layer: self._locate(self._file(layer), kept) for layer in self._layers}
         return self._rows
 
     def _locate(self, entry: FileEntry, kept: pa.Array) -> Indices:
-        self._dataset.verify(entry)
         keys = self._dataset.read(entry, [c.KEY.name])[c.KEY.name].combine_chunks()
         found = pc.index_in(kept, value_set=keys)
         if found.null_count:
@@ -123,14 +162,14 @@ class Part:
         return np.asarray(found).astype(np.int64)
 
 
-def features(dataset: Dataset) -> Features:
+def _features(shards: Shards) -> Features:
     """Types, sizes and models of the feature columns.
 
     Raises MissingInput if the dataset has none, StoreError if a shard does not verify or a column
     does not say what it holds.
     """
-    text_layer, text, text_model = _column(dataset, c.T5_EMBEDDINGS.name)
-    latent_layer, latent, latent_model = _column(dataset, c.LATENT.name)
+    text_layer, text, text_model = _column(shards, c.T5_EMBEDDINGS.name)
+    latent_layer, latent, latent_model = _column(shards, c.LATENT.name)
     return Features(
         text_dtype=_said(text, "dtype"), text_dim=int(_said(text, "dim")), text_model=text_model,
         latent_dtype=_said(latent, "dtype"), latent_channels=int(_said(latent, "channels")),
@@ -138,14 +177,14 @@ def features(dataset: Dataset) -> Features:
     )  # fmt: skip
 
 
-def _column(dataset: Dataset, name: str) -> tuple[str, pa.Field, ModelInfo]:
+def _column(shards: Shards, name: str) -> tuple[str, pa.Field, ModelInfo]:
     """The last layer that holds a column, its field there, and the model that made it."""
+    dataset = shards.dataset
     for layer in reversed(dataset.manifest.layers):
         entry = next((e for s in layer.shards if (e := s.file("data"))), None)
         if entry is None or layer.name in ("plan", "ledger"):
             continue
-        dataset.verify(entry)
-        schema = dataset.schema(entry)
+        schema = dataset.schema(shards.trust(entry))
         if name in schema.names:
             return layer.name, schema.field(name), _model(layer, schema.field(name))
     raise MissingInput(
@@ -168,10 +207,6 @@ def _said(field: pa.Field, what: str) -> str:
     if value is None:
         raise StoreError(f"column {field.name} has no curate.{what} in its metadata: not our shard")
     return str(value.decode())
-
-
-def _entry(dataset: Dataset, layer: str, part: str) -> FileEntry | None:
-    return next((s.file("data") for s in dataset.layer(layer).shards if s.part == part), None)
 
 
 def _read_rows(dataset: Dataset, entry: FileEntry, rows: Indices) -> dict[str, list[Any]]:
