@@ -355,7 +355,7 @@ def _execute_ray(
     dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
         _Worker, batch_size=None, batch_format="pyarrow", compute=ActorPoolStrategy(size=size),
         fn_constructor_args=(str(root), step, _environment(cluster)),
-        num_cpus=cluster.cpus_per_worker, num_gpus=gpus, max_restarts=2, max_task_retries=2,
+        num_cpus=cluster.cpus_per_worker, num_gpus=gpus, ray_remote_args_fn=_bounded_retries,
     )  # fmt: skip
     try:
         for row in dataset.iter_rows():
@@ -365,6 +365,11 @@ def _execute_ray(
             f"{step.layer}: a worker stopped: {str(error).strip().splitlines()[-1]}; "
             f"what was committed stays, the same command goes on"
         ) from error
+
+
+def _bounded_retries() -> dict[str, int]:
+    """A row that kills its worker must not be retried for ever, as Ray would by default."""
+    return {"max_restarts": 2, "max_task_retries": 2}
 
 
 def _preflight(step: Pass, workers: int, cpus: float, gpus: float) -> None:

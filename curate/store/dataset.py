@@ -92,6 +92,11 @@ class Dataset:
         if digest != entry.sha256:
             raise StoreError(f"{entry.path}: sha256 is {digest}, the manifest says {entry.sha256}")
 
+    def data_files(self, layer: str) -> list[str]:
+        """Paths of a layer's data files, as the manifest names them, for readers of Parquet."""
+        entries = (shard.file("data") for shard in self.layer(layer).shards)
+        return [str(self.path(entry)) for entry in entries if entry is not None]
+
     def tables(
         self, layer: str, columns: Sequence[str] | None = None, role: FileRole = "data",
     ) -> Iterator[pa.Table]:  # fmt: skip
