@@ -268,7 +268,9 @@ def test_shards_are_found_without_a_search_a_part(models: Models, tmp_path: Path
             return super().__iter__()
 
     dataset = Dataset.open(write_dataset(tmp_path, models, rows=(4,) * 12))
-    layers = [la.model_copy(update={"shards": Counted(la.shards)}) for la in dataset.manifest.layers]
+    layers = [
+        la.model_copy(update={"shards": Counted(la.shards)}) for la in dataset.manifest.layers
+    ]
     dataset.manifest = dataset.manifest.model_copy(update={"layers": layers})
     reader = Reader(dataset, batch_size=8)
     take(reader, 12)
