@@ -13,6 +13,7 @@ import os
 import sys
 import tempfile
 import time
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
@@ -352,11 +353,15 @@ def _execute_ray(
         gpus = 0.0
     _preflight(step, size, cluster.cpus_per_worker, gpus)
     rows = [{"task": task.model_dump_json()} for task in tasks]
-    dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-        _Worker, batch_size=None, batch_format="pyarrow", compute=ActorPoolStrategy(size=size),
-        fn_constructor_args=(str(root), step, _environment(cluster)),
-        num_cpus=cluster.cpus_per_worker, num_gpus=gpus, ray_remote_args_fn=_bounded_retries,
-    )  # fmt: skip
+    with (
+        warnings.catch_warnings()
+    ):  # Ray 2.60 has no other way to bound retries than a deprecated one
+        warnings.simplefilter("ignore")
+        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
+            _Worker, batch_size=None, batch_format="pyarrow", compute=ActorPoolStrategy(size=size),
+            fn_constructor_args=(str(root), step, _environment(cluster)),
+            num_cpus=cluster.cpus_per_worker, num_gpus=gpus, ray_remote_args_fn=_bounded_retries,
+        )  # fmt: skip
     try:
         for row in dataset.iter_rows():
             yield Commit.model_validate_json(row["commit"])
