@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +22,9 @@ from curate.train.sample import sample
 from curate.train.settings import SampleSettings, TrainSettings
 from curate.train.step import learning_rate
 
+ENCODERS = (
+    "vae/diffusion_pytorch_model.safetensors", "text_encoder/model.safetensors"
+)  # fmt: skip
 QUICK = TrainSettings(
     steps=6, batch_size=16, window_rows=32, learning_rate=2e-3, warmup_steps=2, log_every_steps=1,
     threads=1, device="cpu",
@@ -173,6 +178,65 @@ def test_the_empty_caption_is_what_the_pipeline_uses(trained: Path) -> None:
     used = negative[0][mask[0].bool()]
     assert stored.dtype == torch.bfloat16 and stored.shape == used.shape
     assert torch.allclose(stored.float(), used, atol=0.02, rtol=0.01)
+
+
+@pytest.mark.parametrize("code", [errno.EPERM, errno.EXDEV])
+def test_encoders_that_cannot_be_linked_are_copied(
+    trained: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    def refuse(*_: object, **__: object) -> None:
+        raise OSError(code, "planted")
+
+    monkeypatch.setattr(ck, "_LINK_FROM_BYTES", 1)
+    monkeypatch.setattr(os, "link", refuse)
+    write_again(trained, tmp_path / "checkpoint")
+    for name in ENCODERS:
+        written = tmp_path / "checkpoint" / name
+        assert written.read_bytes() == (trained / "checkpoint" / name).read_bytes()
+        assert written.stat().st_nlink == 1
+
+
+def test_encoders_are_written_once(trained: Path, models: Models, tmp_path: Path) -> None:
+    to = tmp_path / "checkpoint"
+    write_again(trained, to)
+    first = [(to / name).stat() for name in ENCODERS]
+    write_again(trained, to)
+    second = [(to / name).stat() for name in ENCODERS]
+    assert [stat.st_ino for stat in first] == [stat.st_ino for stat in second]
+    assert sample(to, ["a red circle"], steps=2, device="cpu")
+    config, source = (root / "config.json" for root in (to / "text_encoder", models.root / "t5"))
+    assert json.loads(config.read_text())["dtype"] == "float32"
+    assert json.loads(source.read_text())["dtype"] == "float16", "the source is left as it was"
+
+
+def test_encoders_of_another_digest_are_written_anew(trained: Path, tmp_path: Path) -> None:
+    to = tmp_path / "checkpoint"
+    write_again(trained, to)
+    card = ck.read_card(to)
+    other = {
+        name: info.model_copy(update={"digest": "0" * 64}) for name, info in card.models.items()
+    }
+    (to / ck.CARD).write_text(card.model_copy(update={"models": other}).model_dump_json())
+    for name in ENCODERS:  # as long as the right one, and wrong
+        (to / name).write_bytes(bytes((to / name).stat().st_size))
+    write_again(trained, to)
+    for name in ENCODERS:
+        assert (to / name).read_bytes() == (trained / "checkpoint" / name).read_bytes()
+
+
+def write_again(trained: Path, to: Path) -> None:
+    """The checkpoint of a run once more, through the same writer."""
+    from diffusers.models.transformers.pixart_transformer_2d import PixArtTransformer2DModel
+
+    held, card = trained / "checkpoint", ck.read_card(trained)
+    average, weights, optimizer, empty = (
+        ck.read_tensors(held, name, card)
+        for name in (ck.AVERAGE, ck.WEIGHTS, ck.OPTIMIZER, ck.UNCONDITIONAL)
+    )
+    ck.write(
+        to, card=card, model=PixArtTransformer2DModel.from_pretrained(held / "transformer"),
+        average=average, weights=weights, optimizer=optimizer, unconditional=empty["unconditional"],
+    )  # fmt: skip
 
 
 # --- refusals -------------------------------------------------------------------------------------

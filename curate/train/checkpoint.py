@@ -29,7 +29,8 @@ OPTIMIZER: Final = "state/optimizer.safetensors"
 AVERAGE: Final = "transformer/diffusion_pytorch_model.safetensors"
 UNCONDITIONAL: Final = "unconditional.safetensors"
 _ENCODER_FILES: Final = ("config.json", "generation_config.json", "model.safetensors.index.json")
-_LINK_FROM_BYTES: Final = 64 << 20  # encoders of this size and more are linked, not copied
+_WEIGHTS: Final = ".safetensors"
+_LINK_FROM_BYTES: Final = 64 << 20  # weights of this size and more are linked, not copied
 
 
 class Progress(BaseModel, frozen=True, extra="forbid"):
@@ -86,6 +87,8 @@ def write(
 ) -> None:  # fmt: skip
     """Write a whole checkpoint beside `to` and put it in its place at once.
 
+    The weights of the encoders are not written again if the checkpoint at `to` has them.
+
     `average` and `weights` are state dictionaries of the model, `optimizer` tensors by name,
     `unconditional` the embedding of the empty caption [tokens, dim].
     """
@@ -99,7 +102,7 @@ def write(
     save_file(_plain(weights), part / WEIGHTS)
     save_file(_plain(optimizer), part / OPTIMIZER)
     save_file({"unconditional": unconditional}, part / UNCONDITIONAL)
-    _copy_encoders(part, card.models)
+    _place_encoders(part, card.models, _same_encoders(to, card.models))
     _write_pipeline(part, card.settings)
     files = {
         name: file_sha256(part / name) for name in (AVERAGE, WEIGHTS, OPTIMIZER, UNCONDITIONAL)
@@ -157,19 +160,28 @@ def check_encoder(info: ModelInfo, part: Any) -> Path:
     return path
 
 
-def _copy_encoders(part: Path, models: Mapping[str, ModelInfo]) -> None:
+def _same_encoders(checkpoint: Path, models: Mapping[str, ModelInfo]) -> Path | None:
+    """The checkpoint, if it is there, whole, and holds encoders of the same digests."""
+    try:
+        held = read_card(checkpoint).models
+    except (MissingInput, StoreError):
+        return None
+    same = all(name in held and held[name].digest == told.digest for name, told in models.items())
+    return checkpoint if same else None
+
+
+def _place_encoders(part: Path, models: Mapping[str, ModelInfo], earlier: Path | None) -> None:
     vae, text = resolve(models["vae"].ref, "vae"), resolve(models["t5"].ref, "t5")
-    words = tokenizer_dir(text)
-    for source in sorted(vae.iterdir()):
-        if source.suffix in (".json", ".safetensors"):
-            _place(source, part / "vae" / source.name)
-    for source in sorted(text.iterdir()):
-        if source.suffix == ".safetensors" or source.name in _ENCODER_FILES:
-            _place(source, part / "text_encoder" / source.name)
+    wanted = {f"vae/{f.name}": f for f in vae.iterdir() if f.suffix in (".json", _WEIGHTS)}
+    for file in text.iterdir():
+        if file.suffix == _WEIGHTS or file.name in _ENCODER_FILES:
+            wanted[f"text_encoder/{file.name}"] = file
+    for file in tokenizer_dir(text).iterdir():
+        if file.suffix in (".json", ".model", ".txt") and file.name not in _ENCODER_FILES:
+            wanted[f"tokenizer/{file.name}"] = file
+    for name, file in sorted(wanted.items()):
+        _place(file.resolve(), part / name, earlier / name if earlier else None)
     _load_in_float32(part / "text_encoder" / "config.json")
-    for source in sorted(words.iterdir()):
-        if source.suffix in (".json", ".model", ".txt") and source.name not in _ENCODER_FILES:
-            _place(source, part / "tokenizer" / source.name)
 
 
 def _load_in_float32(config: Path) -> None:
@@ -179,17 +191,26 @@ def _load_in_float32(config: Path) -> None:
     config.write_text(json.dumps({**told, "dtype": "float32"}, indent=2) + "\n", encoding="utf-8")
 
 
-def _place(source: Path, target: Path) -> None:
-    """Copy a file; a large one becomes a second name of the same bytes where that is possible."""
+def _place(source: Path, target: Path, earlier: Path | None) -> None:
+    """Copy a file; weights become a second name of the earlier checkpoint's, or of large ones."""
     target.parent.mkdir(exist_ok=True)
-    source = source.resolve()
-    if (
-        source.stat().st_size >= _LINK_FROM_BYTES
-        and source.stat().st_dev == target.parent.stat().st_dev
-    ):
+    size = source.stat().st_size
+    if target.suffix == _WEIGHTS:
+        same = earlier is not None and earlier.is_file() and earlier.stat().st_size == size
+        if earlier and same and _linked(earlier, target):
+            return
+        if size >= _LINK_FROM_BYTES and _linked(source, target):
+            return
+    shutil.copyfile(source, target)
+
+
+def _linked(source: Path, target: Path) -> bool:
+    """Whether a second name could be made: not across devices, nor of every foreign file."""
+    try:
         os.link(source, target)
-    else:
-        shutil.copyfile(source, target)
+    except OSError:
+        return False
+    return True
 
 
 def _write_pipeline(part: Path, settings: TrainSettings) -> None:
