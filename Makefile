@@ -3,7 +3,7 @@ SHELL := /bin/bash
 BIN := .venv/bin
 TO ?= demo-out
 
-.PHONY: demo demo-long test test-slow test-faults test-gpu check format schemas clean
+.PHONY: demo demo-long demo-offline test test-slow test-faults test-gpu check format schemas clean
 
 .venv/.ready: pyproject.toml constraints.txt
 	@set -e; py=; for p in $(or $(PYTHON),python3.12 python3.11 python3 python); do \
@@ -18,6 +18,10 @@ demo: .venv/.ready  ## the whole mission on an embedded corpus, offline
 
 demo-long: .venv/.ready  ## the same, trained until shapes and colours are right
 	$(BIN)/curate demo --to $(TO) --long
+
+demo-offline: .venv/.ready  ## the demo where only loopback exists: proves that it needs no network
+	unshare $$([ "$$(id -u)" = 0 ] || echo --map-root-user) --net sh -c \
+	  'ip link set lo up && exec $(BIN)/curate demo --to $(TO)'
 
 test: .venv/.ready
 	$(BIN)/python -m pytest
