@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import json
 import os
+import time
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from train_dataset import Models, write_dataset, write_models
 from curate.errors import MissingInput, ModelError, OutputMismatch, StoreError
 from curate.store.dataset import Dataset
 from curate.train import checkpoint as ck
-from curate.train.loop import train
+from curate.train.loop import fit, train
 from curate.train.metrics import StepReport
 from curate.train.sample import sample
 from curate.train.settings import SampleSettings, TrainSettings
@@ -90,6 +91,49 @@ def test_a_resumed_run_ends_with_the_same_bits(data: Path, tmp_path: Path) -> No
     assert cards[0].progress.position == cards[1].progress.position == 9 * 16
 
 
+def test_a_cosine_over_steps_that_was_cut_off_ends_with_the_same_bits(
+    data: Path, tmp_path: Path
+) -> None:
+    told = {"schedule": "cosine", "checkpoint_every_steps": 2}
+    settings = QUICK.model_copy(update=told)
+
+    def cut_off(report: StepReport) -> None:
+        if report.step == 5:
+            raise KeyboardInterrupt
+
+    whole = train(data, settings, tmp_path / "whole")
+    with pytest.raises(KeyboardInterrupt):
+        train(data, settings, tmp_path / "cut", cut_off)
+    again = train(data, settings, tmp_path / "cut")
+    assert again.resumed_from_step == 4 and again.losses == whole.losses
+    one, two = tensors(tmp_path / "whole"), tensors(tmp_path / "cut")
+    assert all(np.array_equal(one[name], two[name]) for name in one)
+
+
+def test_one_clock_decides_for_all_ranks(data: Path, tmp_path: Path) -> None:
+    told: list[float] = []
+    reports: dict[int, list[StepReport]] = {0: [], 1: []}
+    settings = QUICK.model_copy(update={"steps": None, "max_seconds": 0.5, "schedule": "cosine"})
+
+    def lead(done: float) -> float:
+        told.append(done)
+        return done
+
+    def lag(report: StepReport) -> None:
+        reports[1].append(report)
+        time.sleep(0.1)  # by its own clock this rank would stop far sooner
+
+    shards, answers = Dataset.open(data), iter(told)
+    first = fit(shards, settings, tmp_path / "0", on_step=reports[0].append, world=2, share=lead)
+    second = fit(
+        shards, settings, tmp_path / "1", on_step=lag, rank=1, world=2, share=lambda _: next(answers)
+    )  # fmt: skip
+    assert first.steps == second.steps == len(told) - 1 and next(answers, None) is None
+    rates = [[report.learning_rate for report in reports[rank]] for rank in (0, 1)]
+    expected = [learning_rate(settings, step, done) for step, done in enumerate(told[:-1])]
+    assert rates[0] == rates[1] == pytest.approx(expected, rel=1e-12)
+
+
 def test_a_finished_run_does_nothing_more(data: Path, trained: Path) -> None:
     before = (trained / "checkpoint" / ck.CARD).read_bytes()
     result = train(data, QUICK, trained)
@@ -119,6 +163,10 @@ def test_settings_are_strict_and_end() -> None:
         TrainSettings()
     with pytest.raises(ValidationError, match="extra"):
         TrainSettings(steps=1, learing_rate=1)  # type: ignore[call-arg]
+    cosine = QUICK.model_copy(update={"schedule": "cosine"})
+    for budget in ({"steps": 99}, {"max_seconds": 9.0}):
+        assert cosine.fingerprint() != cosine.model_copy(update=budget).fingerprint()
+    assert cosine.fingerprint() == cosine.model_copy(update={"threads": 2}).fingerprint()
     longer = QUICK.model_copy(update={"steps": 99, "threads": 2})
     assert (
         longer.fingerprint()
@@ -254,8 +302,12 @@ def test_a_tampered_shard_is_refused(models: Models, tmp_path: Path) -> None:
 def test_other_settings_or_data_are_refused(
     data: Path, models: Models, trained: Path, tmp_path: Path
 ) -> None:
-    with pytest.raises(OutputMismatch, match="settings"):
+    with pytest.raises(OutputMismatch, match=r"learning_rate was 0.002, is 1e-05"):
         train(data, QUICK.model_copy(update={"learning_rate": 1e-5}), trained)
+    cosine = QUICK.model_copy(update={"steps": 2, "schedule": "cosine"})
+    train(data, cosine, tmp_path / "run")
+    with pytest.raises(OutputMismatch, match="steps was 2, is 3"):
+        train(data, cosine.model_copy(update={"steps": 3}), tmp_path / "run")
     other = write_dataset(tmp_path / "other", models, rows=(5, 60))
     with pytest.raises(OutputMismatch, match="dataset"):
         train(other, QUICK, trained)

@@ -1,7 +1,8 @@
 """Training from cached latents: one loop that can be read in a sitting.
 
 `train` opens a dataset, goes on from the checkpoint in `to` if there is one, and leaves there
-`checkpoint/`, `metrics.jsonl` and `samples.png`. A run that was cut off ends with the same bits.
+`checkpoint/`, `metrics.jsonl` and `samples.png`. Cut off, a run of `steps` ends with the same bits
+on a like machine; with `max_seconds` the clock decides its end, and the rate of a cosine.
 """
 
 from __future__ import annotations
@@ -56,24 +57,30 @@ def train(
 def fit(
     dataset: Dataset, settings: TrainSettings, to: Path, *, on_step: OnStep | None = None,
     rank: int = 0, world: int = 1, prepare: Callable[[Any], Any] = lambda model: model,
+    share: Callable[[float], float] = lambda done: done,
 ) -> TrainResult:  # fmt: skip
-    """The loop of one process. Several share a run by rank, world and `prepare` (Ray Train's)."""
+    """The loop of one process; several share a run by rank, world, `prepare` and `share`.
+
+    `prepare` wraps the model so that gradients are averaged. `share` is called once before every
+    step in every process with its share of the budget spent, and returns rank 0's (a broadcast):
+    one clock decides for all, or they would stop at different steps and wait for each other.
+    """
     run = Run.start(dataset, settings, to, rank=rank, world=world, prepare=prepare)
     before = progress = run.progress
     metrics = Metrics(to / "metrics.jsonl", before.step, enabled=rank == 0)
     clock = Clock(settings, before)
     with Prefetch(run.reader.batches(run.state), settings.prefetch_batches) as batches:
-        while (done := clock.done(progress.step)) < 1:
+        while (done := share(clock.done(progress.step))) < 1:
             batch = clock.wait_for(batches)
             loss = run.trainer.step(batch, progress.step, done)
             progress = clock.after(progress, batch, loss)
             if _due(progress.step, settings.log_every_steps):
-                _tell(clock.report(progress), metrics, on_step)
+                _tell(clock.report(progress, run.trainer.rate), metrics, on_step)
             if _due(progress.step, settings.checkpoint_every_steps) and rank == 0:
                 run.save(clock.stop(progress))
     progress = clock.stop(progress)
     if progress.step > before.step and progress.loss_count:
-        _tell(clock.report(progress), metrics, on_step)
+        _tell(clock.report(progress, run.trainer.rate), metrics, on_step)
     if progress.step > before.step and rank == 0:
         run.save(progress)
     return _result(run, before, progress, metrics)

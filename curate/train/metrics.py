@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING, Any
 from curate.train.checkpoint import Progress
 from curate.train.data import Batch, Prefetch
 from curate.train.settings import TrainSettings
-from curate.train.step import learning_rate
 
 if TYPE_CHECKING:
     import torch
@@ -22,7 +21,7 @@ if TYPE_CHECKING:
 class StepReport:
     """One line of metrics.jsonl: means since the last line, and how far the run is.
 
-    `waiting` is the share of time spent waiting for data, `done` the share of the budget spent.
+    `learning_rate` is that of the last step, `waiting` the share of time spent waiting for data, `done` the share of the budget spent.
     """
 
     step: int
@@ -52,7 +51,7 @@ class Clock:
         return time.perf_counter() - self._began
 
     def done(self, step: int) -> float:
-        """Share of the budget that is spent, by steps or by time, whichever is further."""
+        """Share of the budget spent, by steps or by this process's time, whichever is further."""
         by_steps = step / self._settings.steps if self._settings.steps else 0.0
         limit = self._settings.max_seconds
         return max(by_steps, self.seconds / limit if limit else 0.0)
@@ -69,7 +68,7 @@ class Clock:
         state = {"position": batch.state.position, "pending": batch.state.pending}
         return progress.model_copy(update={"step": progress.step + 1, **state})
 
-    def report(self, progress: Progress) -> StepReport:
+    def report(self, progress: Progress, learning_rate: float) -> StepReport:
         """The line for the steps since the last one; the means start again."""
         mean = float(self._loss_sum) / self._loss_count
         seconds, done = self.seconds, self.done(progress.step)
@@ -77,8 +76,7 @@ class Clock:
         passed = max(seconds - since, 1e-9)
         batch = self._settings.batch_size
         report = StepReport(
-            step=progress.step, loss=mean,
-            learning_rate=learning_rate(self._settings, progress.step - 1, done),
+            step=progress.step, loss=mean, learning_rate=learning_rate,
             samples=progress.step * batch,
             samples_per_second=(progress.step - step) * batch / passed,
             waiting=(self._waited - waited) / passed, seconds=seconds, done=min(done, 1.0),

@@ -107,10 +107,10 @@ def _resumable(dataset: Dataset, settings: TrainSettings, to: Path) -> ck.Card |
         card = ck.read_card(to)
     except MissingInput:
         return None
-    here, there = settings.fingerprint(), card.settings_fingerprint
-    if here != there:
+    if settings.fingerprint() != card.settings_fingerprint:
         raise OutputMismatch(
-            f"{to} was trained with settings {there}, these are {here}; name another directory"
+            f"{to} was trained with other settings ({_difference(card.settings, settings)}); give "
+            "those, or name another directory"
         )
     here, there = dataset.manifest.dataset_digest, card.dataset.dataset_digest
     if here != there:
@@ -118,6 +118,13 @@ def _resumable(dataset: Dataset, settings: TrainSettings, to: Path) -> ck.Card |
             f"{to} was trained on dataset {there}, this is {here}; name another directory"
         )
     return card
+
+
+def _difference(before: TrainSettings, now: TrainSettings) -> str:
+    there, here = before.decisive(), now.decisive()
+    names = sorted(n for n in there.keys() | here.keys() if there.get(n) != here.get(n))
+    told = (f"{name} was {there.get(name)!r}, is {here.get(name)!r}" for name in names)
+    return ", ".join(told) or "of another version of curate"
 
 
 def _restore(trainer: Trainer, checkpoint: Path, card: ck.Card) -> None:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 from pydantic import BaseModel, Field, model_validator
 
@@ -17,7 +17,10 @@ BUDGET: Final = frozenset(
     {"steps", "max_seconds", "log_every_steps", "checkpoint_every_steps", "device", "threads",
      "prefetch_batches", "samples"}
 )  # fmt: skip
-"""Fields that say how long, where and how often: they may differ when a run is taken up again."""
+"""Fields that say how long, where and how often: they may differ when a run is taken up again.
+
+But not `steps` and `max_seconds` with a schedule that is stretched over them (`decisive`).
+"""
 
 
 class SampleSettings(BaseModel, frozen=True, extra="forbid"):
@@ -78,7 +81,14 @@ class TrainSettings(BaseModel, frozen=True, extra="forbid"):
             raise ValueError("give steps or max_seconds: without one of them training never ends")
         return self
 
+    def decisive(self) -> dict[str, Any]:
+        """The fields that decide what is learnt at a given step, as JSON values.
+
+        A cosine runs over the whole budget, so with it the budget sets the rate of every step.
+        """
+        free = BUDGET if self.schedule == "constant" else BUDGET - {"steps", "max_seconds"}
+        return self.model_dump(mode="json", exclude=set(free))
+
     def fingerprint(self) -> str:
-        """Hex sha256 over all that changes what is learnt at a given step, so not the budget."""
-        kept = self.model_dump(mode="json", exclude=set(BUDGET))
-        return hashlib.sha256(json.dumps(kept, sort_keys=True).encode()).hexdigest()
+        """Hex sha256 over the decisive fields."""
+        return hashlib.sha256(json.dumps(self.decisive(), sort_keys=True).encode()).hexdigest()

@@ -76,6 +76,11 @@ class Trainer:
         self._follow(number)
         return loss.detach()
 
+    @property
+    def rate(self) -> float:
+        """The learning rate of the last step."""
+        return float(self.optimizer.param_groups[0]["lr"])
+
     def loss(self, batch: Batch, number: int) -> torch.Tensor:
         """Mean squared error of the predicted flow over a batch."""
         import torch
