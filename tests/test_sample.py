@@ -35,6 +35,18 @@ def test_wide_pictures_keep_their_shape_and_the_footer_is_added() -> None:
     assert with_footer.height > plain.height and with_footer.width == plain.width
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3])
+def test_nothing_stands_in_the_margin(columns: int) -> None:
+    images = [Image.new("RGB", (16, 16), colour) for colour in (RED, BLUE, GREEN)]
+    wide = "WITH WORDS WHICH ARE ALL MADE OF WIDE LETTERS MMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMMM"
+    for footer in ("", f"{wide} {wide}"):
+        sheet = np.asarray(grid(images, [wide] * 3, columns=columns, cell=64, footer=footer))
+        inked = (sheet != 255).any(axis=(0, 2))
+        assert np.flatnonzero(inked)[[0, -1]].tolist() == [8, sheet.shape[1] - 8 - 1]
+        if not footer:
+            assert not inked.reshape(-1, 8)[::9].any(), "a label stays under its own picture"
+
+
 def test_a_directory_without_checkpoint_says_so(tmp_path: Path) -> None:
     with pytest.raises(MissingInput, match="holds no checkpoint"):
         sample(tmp_path, ["a red circle"])

@@ -73,14 +73,17 @@ def grid(
     images: Sequence[Image.Image], labels: Sequence[str], *, columns: int = 4, footer: str = "",
     cell: int = 192,
 ) -> Image.Image:  # fmt: skip
-    """The pictures in rows, each over its label, and a footer line; `cell` is pixels a picture."""
+    """The pictures in rows, each over its label, and a footer, all within an even margin.
+
+    `cell` is the side of a picture in pixels.
+    """
     font = ImageFont.load_default(size=11)
-    wrapped = [textwrap.wrap(label, width=cell // 6) for label in labels]
+    wrapped = [_wrap(label, font, cell) for label in labels]
     text = _LINE * max((len(lines) for lines in wrapped), default=0)
     columns = max(1, min(columns, len(images)))
     rows = -(-len(images) // columns)
     wide = columns * (cell + _MARGIN) + _MARGIN
-    below = textwrap.wrap(footer, width=wide // 6)
+    below = _wrap(footer, font, wide - 2 * _MARGIN)
     high = rows * (cell + text + _MARGIN) + _MARGIN + _LINE * len(below)
     sheet = Image.new("RGB", (wide, high), "white")
     pen = ImageDraw.Draw(sheet)
@@ -91,6 +94,15 @@ def grid(
         pen.text((left, top + cell + 1), "\n".join(lines), fill="black", font=font, spacing=1)
     pen.text((_MARGIN, high - _LINE * len(below) - 3), "\n".join(below), fill="#555555", font=font)
     return sheet
+
+
+def _wrap(text: str, font: ImageFont.FreeTypeFont | ImageFont.ImageFont, pixels: int) -> list[str]:
+    """Lines that are no wider than so many pixels in this font."""
+    for characters in range(pixels // 4, 1, -1):
+        lines = textwrap.wrap(text, width=characters)
+        if all(font.getlength(line) <= pixels for line in lines):
+            return lines
+    return textwrap.wrap(text, width=1)
 
 
 def _fit(image: Image.Image, cell: int) -> Image.Image:
