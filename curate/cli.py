@@ -48,6 +48,14 @@ def main() -> None:
         app(standalone_mode=True)
     except CurateError as error:
         _fail(f"error: {error}", error.exit_code)
+    except ModuleNotFoundError as error:
+        if error.name is None or error.name.split(".")[0] == "curate":
+            raise
+        _fail(
+            f"error: this needs the package {error.name!r}, which the light install leaves out: "
+            f"pip install 'curate-t2i[all]'",
+            2,
+        )
     except OSError as error:
         _fail(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
 

@@ -14,6 +14,7 @@ from rich.table import Table
 from curate.cluster import Cluster
 from curate.engine import Outcome, finished, run, run_inline, tasks_of
 from curate.errors import MissingInput, RecipeError
+from curate.license import license_token
 from curate.plan import LAYER, load_plan, plan_commits
 from curate.progress import ConsoleWatch, TrainLine
 from curate.recipe import Recipe, load_recipe, recipe_from
@@ -256,6 +257,8 @@ def declaration(
         raise RecipeError(
             f"a declaration has a licence, a name and a statement: {missing} is missing"
         )
+    if license_id and license_token(license_id, "text") in ("AMBIGUOUS", "REJECT"):
+        raise RecipeError(f"--declare {license_id!r} names no licence: write one like CC-BY-4.0")
     return present or None
 
 

@@ -17,6 +17,8 @@ def run(text: str | None, *, source: str, batch: str | None, kinds: bool) -> Non
 
     if kinds:
         print("\n".join(licenses.SOURCE_KINDS))
+    elif batch is not None and text is not None:
+        raise RecipeError("give a text or --batch FILE, not both")
     elif batch is not None:
         if batch != "-" and not Path(batch).is_file():
             raise MissingInput(f"{batch} does not exist")

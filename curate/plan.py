@@ -11,7 +11,7 @@ import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -34,12 +34,15 @@ DIGITS = "0123456789abcdef"
 class Plan(BaseModel, frozen=True, extra="forbid"):
     """What was planned, for whom, and from which files."""
 
-    format: str = "curate-plan/1"
+    format: Literal["curate-plan/2"] = "curate-plan/2"
     recipe_name: str
     recipe_fingerprint: str
     recipe: dict[str, Any]
     limit: int | None
     source: dict[str, Any]
+    identities: dict[str, list[Any]] = Field(
+        description="layer → what its fingerprint is the digest of: stages with versions and digests"
+    )
     inputs: list[dict[str, Any]]
     rows: int
     shards: dict[str, str] = Field(description="part → shard id of the commit that holds its rows")
@@ -52,7 +55,14 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
 
 def load_plan(files: LocalFiles) -> Plan | None:
     """The plan of an output directory, or None if it has none yet."""
-    return Plan.model_validate_json(files.read(PLAN)) if files.exists(PLAN) else None
+    if not files.exists(PLAN):
+        return None
+    try:
+        return Plan.model_validate_json(files.read(PLAN))
+    except ValueError as error:
+        raise StoreError(
+            f"{files.root / PLAN} is damaged, or of another version of curate: {error}"
+        ) from error
 
 
 def plan_commits(files: LocalFiles, plan: Plan) -> list[Commit]:
@@ -89,14 +99,13 @@ def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) ->
         ]
     plan = Plan(
         recipe_name=recipe.name, recipe_fingerprint=fingerprint, limit=limit, inputs=inputs,
-        recipe=recipe.portable(), source=recipe.source.identity(),
+        recipe=recipe.portable(), source=recipe.source.identity(), identities=recipe.identities(),
         rows=sum(commit.rows_out for commit in commits),
         shards={commit.part: commit.shard_id for commit in commits},
     )  # fmt: skip
     body = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
     if not files.put_if_absent(PLAN, body + b"\n"):  # another run was first: it is its directory
-        plan = Plan.model_validate_json(files.read(PLAN))
-        _check_same(plan, fingerprint, inputs, files.root)
+        return make_plan(recipe, files, limit=limit)
     return plan
 
 

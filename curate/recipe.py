@@ -124,10 +124,16 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         ]
         return self.model_dump(mode="json") | {"source": self.source.portable(), "passes": passes}
 
+    def identities(self) -> dict[str, list[Any]]:
+        """Layer → what its fingerprint is the digest of."""
+        return {step.layer: self._identity(step) for step in self.passes}
+
     def pass_fingerprint(self, index: int) -> str:
         """Digest of what one pass does: stages, parameters, models, codec versions, writer."""
-        stages = [stage.identity() for stage in self.passes[index].stages]
-        return json_digest([self.passes[index].layer, stages, _writer()])
+        return json_digest(self._identity(self.passes[index]))
+
+    def _identity(self, step: Pass) -> list[Any]:
+        return [step.layer, [stage.identity() for stage in step.stages], _writer()]
 
     def fingerprint(self, *, limit: int | None = None) -> str:
         """Digest of everything that decides the dataset; training and locations are not in it."""

@@ -34,6 +34,7 @@ _LONGEST_HOLD_SECONDS: Final = 600.0
 _LONGEST_IDLE_SECONDS: Final = 120.0
 _START_SECONDS: Final = 10.0
 _PARENT_CHECK_SECONDS: Final = 1.0
+_ORPHAN_SECONDS: Final = 15.0
 
 
 class Address(NamedTuple):
@@ -276,10 +277,15 @@ async def _serve_until_signal(site: Site) -> None:
 
 
 async def _stop_with_parent(stop: asyncio.Event) -> None:
-    """A parent that was killed cannot end its server: the server sees that it has another one."""
+    """A parent that was killed cannot end its server: the server sees that it has another one.
+
+    It stays a while: workers of the killed run may outlive it by seconds, and must not commit a
+    missing server as what the web said.
+    """
     parent = os.getppid()
     while os.getppid() == parent:
         await asyncio.sleep(_PARENT_CHECK_SECONDS)
+    await asyncio.sleep(_ORPHAN_SECONDS)
     stop.set()
 
 

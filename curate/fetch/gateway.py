@@ -125,6 +125,8 @@ class Gateway:
             await self._answer_key(web, key, url, writer)
         except (TimeoutError, OSError, asyncio.IncompleteReadError, asyncio.LimitOverrunError):
             pass  # whoever asked has gone or does not speak HTTP: there is nobody to tell
+        except asyncio.CancelledError:
+            pass  # the gateway closes; passed on, it would end as a traceback in somebody's terminal
         finally:
             writer.close()
 

@@ -7,9 +7,9 @@ version before it; `record.json` is written last and names the manifest by hash.
 from __future__ import annotations
 
 import json
-from typing import Any
+from typing import Any, Literal
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import Commit, FileEntry, FileRole
@@ -18,7 +18,6 @@ from curate.store.files import LocalFiles
 
 MANIFEST = "MANIFEST.json"
 RECORD = "record.json"
-FORMAT = "curate-manifest/1"
 
 
 class Frozen(BaseModel, frozen=True, extra="forbid"):
@@ -65,8 +64,8 @@ class Counts(Frozen):
 class Manifest(Frozen):
     """One published version of a dataset."""
 
-    format: str = FORMAT
-    version: int = 1
+    format: Literal["curate-manifest/1"] = "curate-manifest/1"
+    version: int = Field(1, ge=1)
     previous: str | None = None
     recipe_name: str
     recipe_fingerprint: str

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import BaseModel, Field
 
@@ -22,7 +22,7 @@ class FunnelStep(BaseModel, frozen=True, extra="forbid"):
 class Record(BaseModel, frozen=True, extra="forbid"):
     """What a run did. Times, versions and machine are observations: no digest covers them."""
 
-    format: str = "curate-record/1"
+    format: Literal["curate-record/1"] = "curate-record/1"
     manifest_sha256: str
     dataset_digest: str
     bytes_digest: str
