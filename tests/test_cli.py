@@ -147,3 +147,42 @@ def test_ctrl_c_says_how_to_go_on_and_that_works(tmp_path: Path) -> None:
     done = curate(*arguments)
     assert done.returncode == 0, done.stderr
     assert curate("audit", tmp_path / "out", "--hashes").returncode == 0
+
+
+def test_what_was_not_audited_says_so_in_every_output(tmp_path: Path) -> None:
+    import numpy as np
+
+    from curate.demo.scenes import caption, draw, random_scene
+    from curate.store.files import LocalFiles
+    from curate.store.manifest import load_manifest
+
+    rng = np.random.default_rng(3)
+    (tmp_path / "my pics ü").mkdir()
+    for number in range(3):
+        scene = random_scene(rng)
+        draw(scene, 80).save(tmp_path / "my pics ü" / f"p {number}.jpg")
+        (tmp_path / "my pics ü" / f"p {number}.txt").write_text(caption(scene, rng))
+    out = tmp_path / "out"
+    done = curate("precompute", tmp_path / "my pics ü", "--to", out, "--inline")
+    assert done.returncode == 0, done.stderr
+    assert "licence: not audited" in done.stdout
+    assert load_manifest(LocalFiles(out)).license_audited is False
+    for page in (
+        "README.md",
+        "report.html",
+        "ATTRIBUTION.html",
+        "ATTRIBUTION.csv",
+        "croissant.json",
+    ):
+        assert "not audited" in (out / name).read_text().replace("-", " "), name
+    assert "licence: not audited" in curate("audit", out, "--hashes").stdout
+    assert curate("export", out, "--to", "files", "--path", tmp_path / "files").returncode == 0
+    lines = (tmp_path / "files/metadata.jsonl").read_text().splitlines()
+    assert [json.loads(line)["license"] for line in lines] == ["not audited"] * 3
+    key = json.loads(lines[0])["key"]
+    assert "not audited" in curate("explain", out, key).stdout
+    half = curate(
+        "precompute", tmp_path / "my pics ü", "--to", tmp_path / "o", "--declare", "CC-BY-4.0"
+    )
+    assert half.returncode == 2
+    assert "--by, --statement" in half.stderr

@@ -23,6 +23,8 @@ _SOURCES: Final = (
     c.HEIGHT, c.ORIGINAL_SHA256, c.STORED_SHA256, c.IMAGE,
 )  # fmt: skip
 _LAYER: Final = "images"
+NOT_AUDITED: Final = "not audited"
+"""What stands in the place of a licence where nobody looked at one."""
 
 
 def export_webdataset(dataset: Dataset | str | Path, to: str | Path) -> int:
@@ -70,10 +72,12 @@ def _parts(
     present = held.schema(first).names if first else []
     columns = [field.name for field in _SOURCES if field.name in present]
     tables = held.kept(_LAYER, columns)
+    told = {} if held.manifest.license_audited else {c.LICENSE.name: NOT_AUDITED}
     for shard in parts:
         if entry := shard.file("data"):
             held.verify(entry)
-            yield shard.part, [_picture(row) for row in next(tables).to_pylist()]
+            rows = (told | row for row in next(tables).to_pylist())
+            yield shard.part, [_picture(row) for row in rows]
 
 
 def _picture(row: dict[str, Any]) -> tuple[dict[str, Any], str, bytes]:
