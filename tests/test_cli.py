@@ -167,7 +167,7 @@ def test_what_was_not_audited_says_so_in_every_output(tmp_path: Path) -> None:
     assert done.returncode == 0, done.stderr
     assert "licence: not audited" in done.stdout
     assert load_manifest(LocalFiles(out)).license_audited is False
-    for page in (
+    for name in (
         "README.md",
         "report.html",
         "ATTRIBUTION.html",
