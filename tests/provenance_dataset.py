@@ -17,11 +17,13 @@ import pyarrow as pa
 from PIL import Image
 
 from curate.engine import run_inline
+from curate.plan import PLAN
 from curate.provenance.findings import AuditResult
-from curate.recipe import recipe_from
+from curate.provenance.lineage import input_digests
+from curate.recipe import Recipe, recipe_from
 from curate.sources.keys import row_key
 from curate.store.commit import Commit, FileEntry, commit_path, encode, shard_id
-from curate.store.digest import bytes_sha256, json_digest, table_digest
+from curate.store.digest import bytes_sha256, table_digest
 from curate.store.files import LocalFiles
 from curate.store.manifest import (
     MANIFEST,
@@ -82,8 +84,12 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def build(base: Path) -> Path:
-    """Run a recipe over the rows, inline and without models; returns the dataset directory."""
+def build(base: Path, *, models: str | None = None) -> Path:
+    """Run a recipe over the rows, inline; returns the dataset directory.
+
+    Without models it ends with the pictures; with a model directory (`clip`, `vae`) or
+    `builtin:tiny` features and latents follow.
+    """
     folder = base / "pictures"
     folder.mkdir(parents=True)
     lines = "".join(json.dumps(row) + "\n" for row in rows(folder))
@@ -102,9 +108,21 @@ def build(base: Path) -> Path:
         {"kind": "aspect"},
     ]
     passes = [{"layer": "images", "stages": stages, "barrier": {"kind": "duplicates"}}]
+    if models is not None:
+        passes = [passes[0], *features(models)]
+        stages.append({"kind": "buckets", "sizes": [[64, 64]]})
     value = {"name": "photos", "source": source, "shard_rows": 32, "passes": passes}
     run_inline(recipe_from(value, origin="test"), base / "out")
     return base / "out"
+
+
+def features(models: str) -> list[dict[str, Any]]:
+    """Two passes with encoders: scores under a threshold, and latents."""
+    clip, vae = (models if ":" in models else f"{models}/{part}" for part in ("clip", "vae"))
+    barrier = {"kind": "threshold", "column": "clip_score", "quantile": 0.1}
+    scored = {"layer": "features/clip", "stages": [{"kind": "clip_score", "model": clip}]}
+    return [scored | {"barrier": barrier},
+            {"layer": "features/latents", "stages": [{"kind": "vae", "model": vae}]}]  # fmt: skip
 
 
 Edit = Callable[[pa.Table], pa.Table]
@@ -164,26 +182,24 @@ class Forger:
         (self.root / old.path).unlink()
         return self._commit(old.model_copy(update={"files": files}), shard)
 
-    def _commit(self, commit: Commit, shard: Any, input_digest: str | None = None) -> Any:
+    def _commit(self, commit: Commit, shard: Any) -> Any:
         from curate.store.commit import count_marks
 
-        marks = commit.file("marks")
+        marks, data = commit.file("marks"), commit.file("data")
         table = self.table(marks) if marks else None
-        digest = input_digest or commit.input_digest
-        if commit.layer == "plan" and (data := commit.file("data")):
-            digest = json_digest(self.table(data)["key"].to_pylist())
-        rows_in = commit.rows_in
+        dead = marks.rows if marks else 0
+        rows_in = data.rows + dead if data else commit.rows_in
         name = shard_id(
             layer=commit.layer,
             part=commit.part,
             fingerprint=commit.fingerprint,
-            input_digest=digest,
+            input_digest=commit.input_digest,
         )
         new = commit.model_copy(
             update={
                 "shard_id": name,
-                "input_digest": digest,
-                "rows_out": rows_in - (len(table) if table is not None else 0),
+                "rows_in": rows_in,
+                "rows_out": rows_in - dead,
                 "marked": count_marks(table) if table is not None else {},
             }
         )
@@ -193,47 +209,70 @@ class Forger:
             update={"files": new.files, "shard_id": name, "commit_sha256": sha256}
         )
 
-    def _relink_ledger(self) -> None:
-        """The ledger's commits name their inputs: make them name the forged ones."""
-        layers = []
-        for each in self.manifest.layers:
-            shards = list(each.shards)
-            if each.name == "ledger":
-                for place, shard in enumerate(shards):
-                    own = [
-                        s for la in self.manifest.layers if la.name != "ledger" for s in la.shards
-                    ]
-                    own = [s for s in own if s.part == shard.part]
-                    digest = json_digest([[e.content_digest for e in s.files] for s in own])
-                    path = commit_path("ledger", shard.shard_id)
-                    old = Commit.model_validate_json(self.files.read(path))
-                    (self.root / path).unlink()
-                    shards[place] = self._commit(old, shard, digest)
-            layers.append(each.model_copy(update={"shards": shards}))
-        self.manifest = self.manifest.model_copy(update={"layers": layers})
+    def made_from(self, digests: dict[tuple[str, str], str]) -> None:
+        """Make the commits of (layer, part) name these inputs, under names that fit them."""
 
-    def rename_part(self, old: str, new: str) -> None:
-        """Give a part another name in every layer, commit and in the plan."""
+        def changed(commit: Commit) -> Commit:
+            digest = digests.get((commit.layer, commit.part), commit.input_digest)
+            return commit.model_copy(update={"input_digest": digest})
+
+        self._recommit(changed)
+
+    def _recommit(self, change: Callable[[Commit], Commit]) -> None:
+        """Replace every commit that a change alters."""
+        before: dict[tuple[str, str], Commit] = {}
+        for each in self.manifest.layers:
+            for shard in each.shards:
+                path = commit_path(each.name, shard.shard_id)
+                old = Commit.model_validate_json(self.files.read(path))
+                if change(old) != old:
+                    before[each.name, shard.part] = old
+        for old in before.values():
+            (self.root / old.path).unlink()
         layers = []
         for each in self.manifest.layers:
             shards = list(each.shards)
             for place, shard in enumerate(shards):
-                if shard.part == old:
-                    path = commit_path(each.name, shard.shard_id)
-                    commit = Commit.model_validate_json(self.files.read(path))
-                    (self.root / path).unlink()
-                    renamed = commit.model_copy(update={"part": new})
-                    shards[place] = self._commit(renamed, shard.model_copy(update={"part": new}))
+                if (each.name, shard.part) in before:
+                    new = change(before[each.name, shard.part])
+                    renamed = shard.model_copy(update={"part": new.part})
+                    shards[place] = self._commit(new, renamed)
+            shards.sort(key=lambda shard: shard.part)
             layers.append(each.model_copy(update={"shards": shards}))
         self.manifest = self.manifest.model_copy(update={"layers": layers})
-        plan = json.loads(self.files.read("plan/PLAN.json"))
-        plan["parts"] = [new if part == old else part for part in plan["parts"]]
-        self.files.publish("plan/PLAN.json", json.dumps(plan, indent=1).encode() + b"\n")
+
+    def inputs(self) -> dict[tuple[str, str], str]:
+        """What each shard would have to be made from to fit the forged files before it."""
+        return input_digests(self.manifest, self.recipe())
+
+    def recipe(self) -> Recipe:
+        """The recipe that the plan keeps."""
+        return recipe_from(json.loads(self.files.read(PLAN))["recipe"], origin=PLAN)
+
+    def layer(self, ending: str) -> str:
+        """The full name of the layer whose name ends so."""
+        [name] = [each.name for each in self.manifest.layers if each.name.endswith(ending)]
+        return name
+
+    def swap_parts(self, one: str, two: str) -> None:
+        """Give each of two parts the other's name in every layer and commit."""
+        names = {one: two, two: one}
+        self._recommit(lambda old: old.model_copy(update={"part": names.get(old.part, old.part)}))
+
+    def _replan(self) -> None:
+        """Make PLAN.json name the plan's commits as they are now, with as many rows as they hold."""
+        [layer] = [each for each in self.manifest.layers if each.name == "plan"]
+        plan = json.loads(self.files.read(PLAN))
+        plan["shards"] = {shard.part: shard.shard_id for shard in layer.shards}
+        plan["rows"] = sum(entry.rows for shard in layer.shards for entry in shard.files)
+        body = json.dumps(plan, indent=1, ensure_ascii=False).encode()
+        self.files.publish(PLAN, body + b"\n")
 
     def publish(self, *, recount: bool = True, relink: bool = True, **record: Any) -> None:
         """Write manifest and record with digests (and the ledger's counts) that fit the forgery."""
         if relink:
-            self._relink_ledger()
+            self.made_from(self.inputs())
+        self._replan()
         update: dict[str, Any] = {
             "dataset_digest": dataset_digest(self.manifest.layers, self.manifest.tombstones),
             "bytes_digest": bytes_digest(self.manifest.layers),

@@ -139,8 +139,34 @@ def test_a_manifest_without_a_part(out: Path) -> None:
         for layer in forger.manifest.layers
     ]
     forger.manifest = forger.manifest.model_copy(update={"layers": layers})
-    forger.publish(recount=False)
+    forger.publish(recount=False, relink=False)
     refused(audit(out), "layer images", "parts differ")
+
+
+def test_plan_and_ledger_of_different_length(out: Path) -> None:
+    forger = Forger(out)
+    part, _ = forger.entry("ledger", "data", key(0))
+    forger.rewrite("ledger", part, "data", lambda table: table.slice(1))
+    forger.publish()
+    result = audit(out)
+    refused(result, "the plan has 40 rows, the ledger 39")
+    assert "the plan has 40 rows, the ledger 39" in result.to_text()
+    assert any("the ledger 39" in problem for problem in json.loads(result.to_json())["problems"])
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda plan: plan.update(rows=plan["rows"] + 1), "rows is 41, the plan's commits hold 40"),
+        (lambda plan: plan["shards"].popitem(), "shards"),
+        (lambda plan: plan["shards"].update({min(plan["shards"]): "0" * 64}), "shards"),
+    ],
+)
+def test_a_plan_that_names_other_commits(
+    out: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    edit_json(out / "plan" / "PLAN.json", change)
+    refused(audit(out), "plan/PLAN.json", said)
 
 
 RECORD_EDITS: dict[str, tuple[Callable[[dict[str, Any]], None], str]] = {

@@ -25,6 +25,7 @@ from provenance_dataset import (
 
 from curate.provenance.audit import audit
 from curate.store.dataset import Dataset
+from curate.store.digest import json_digest
 
 
 @pytest.fixture(scope="module")
@@ -104,8 +105,9 @@ def test_a_licence_changed_in_every_layer_is_found_by_parsing_its_claim_again(ou
 def test_a_duplicate_that_was_pardoned_is_found_by_deciding_again(out: Path) -> None:
     [twin] = [row["key"] for row in _ledger(out) if (row["reason"] or "").startswith("duplicate")]
     forger = Forger(out)
-    part, _ = forger.entry("verdicts/duplicates", "marks", twin)
-    forger.rewrite("verdicts/duplicates", part, "marks", lambda table: without(table, twin))
+    layer = forger.layer("duplicates")
+    part, _ = forger.entry(layer, "marks", twin)
+    forger.rewrite(layer, part, "marks", lambda table: without(table, twin))
 
     def pardon(table: pa.Table) -> pa.Table:
         for column in (
@@ -155,7 +157,7 @@ def test_a_part_renamed_to_another_group_is_found(out: Path) -> None:
     forger = Forger(out)
     part, _ = forger.entry("images", "data", key(1))
     assert part.endswith("-sharealike")
-    forger.rename_part(part, part.replace("sharealike", "noncommercial"))
+    forger.swap_parts(part, part.replace("sharealike", "noncommercial"))
     forger.publish()
     refused(audit(out), key(1), "is of group 'sharealike'")
 
@@ -178,7 +180,7 @@ def test_a_shard_put_in_after_the_ledger_was_written_is_found(out: Path) -> None
         "images", part, "data", lambda table: replaced(table, "original_mode", key(0), "L")
     )
     forger.publish(relink=False)
-    refused(audit(out), f"ledger {part}", "made from other shards")
+    refused(audit(out), f"ledger {part}", "made from other files")
 
 
 def test_a_reason_outside_the_closed_set_is_found(out: Path) -> None:
@@ -204,6 +206,63 @@ def test_a_licence_that_never_was(out: Path) -> None:
         forger.rewrite("images", part, "marks", edit)
     forger.publish()
     refused(audit(out), key(3), "license")
+
+
+# --- lineage ------------------------------------------------------------------------------------
+@pytest.fixture(scope="module")
+def encoded(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build(tmp_path_factory.mktemp("lineage"), models="builtin:tiny")
+
+
+def test_features_are_traced_to_their_pictures(encoded: Path) -> None:
+    result = audit(encoded)
+    assert result.problems == []
+    assert any("features/latents" in claim for claim in result.verified)
+
+
+@pytest.mark.parametrize("ending", ["images", "duplicates", "clip", "threshold", "latents"])
+def test_a_layer_made_from_other_pictures_is_found(
+    encoded: Path, tmp_path: Path, ending: str
+) -> None:
+    """Its commits, file names, ledger, manifest and record all agree with the lie."""
+    out = Path(shutil.copytree(encoded, tmp_path / "out"))
+    forger = Forger(out)
+    layer = forger.layer(ending)
+    parts = [shard.part for shard in Dataset.open(out).layer(layer).shards]
+    forger.made_from({(layer, part): json_digest(["other pictures", part]) for part in parts})
+    forger.publish(relink=False)
+    result = audit(out)
+    assert {problem.partition(": ")[0] for problem in result.problems} == {
+        f"{layer} {part}" for part in parts
+    }
+    refused(result, "made from other files")
+
+
+def test_pictures_put_in_after_their_latents_were_made_are_found(
+    encoded: Path, tmp_path: Path
+) -> None:
+    """Everything but the latents is made consistent with the new pictures."""
+    out = Path(shutil.copytree(encoded, tmp_path / "out"))
+    forger = Forger(out)
+    part, _ = forger.entry("images", "data", key(0))
+    edit: Edit = lambda table: replaced(table, "original_mode", key(0), "L")  # noqa: E731
+    forger.rewrite("images", part, "data", edit)
+    layer = forger.layer("latents")
+    forger.made_from({at: digest for at, digest in forger.inputs().items() if at[0] != layer})
+    forger.publish(relink=False)
+    result = audit(out)
+    assert result.problems == [
+        f"{layer} {part}: the commit was made from other files than the manifest names"
+    ]
+
+
+def test_a_layer_that_the_recipe_does_not_make_is_found(encoded: Path, tmp_path: Path) -> None:
+    out = Path(shutil.copytree(encoded, tmp_path / "out"))
+    forger = Forger(out)
+    layers = [layer for layer in forger.manifest.layers if not layer.name.endswith("latents")]
+    forger.manifest = forger.manifest.model_copy(update={"layers": layers})
+    forger.publish(relink=False)
+    refused(audit(out), "MANIFEST.json", "the recipe makes", forger.recipe().passes[-1].layer)
 
 
 def _plan_claims(out: Path, wanted: str) -> Any:

@@ -9,6 +9,7 @@ from typing import Any
 
 from curate.errors import MissingInput, StoreError
 from curate.plan import PLAN, Plan
+from curate.provenance.chain import Chain
 from curate.provenance.findings import shown
 from curate.provenance.partition import Tally
 from curate.recipe import Recipe
@@ -17,8 +18,8 @@ from curate.store.digest import bytes_sha256
 from curate.store.manifest import MANIFEST, RECORD, load_record, record_bytes
 
 
-def read_plan(dataset: Dataset) -> tuple[Plan | None, list[str]]:
-    """plan/PLAN.json, and what is wrong with it."""
+def read_plan(dataset: Dataset, chain: Chain) -> tuple[Plan | None, list[str]]:
+    """plan/PLAN.json, and what is wrong with it; `chain` holds the commits that it names."""
     try:
         raw = dataset.files.read(PLAN)
         plan = Plan.model_validate_json(raw)
@@ -28,22 +29,36 @@ def read_plan(dataset: Dataset) -> tuple[Plan | None, list[str]]:
         return None, [f"{PLAN} is damaged: {str(error).splitlines()[0]}"]
     problems = []
     manifest = dataset.manifest
-    parts = sorted(shard.part for shard in dataset.layer("plan").shards)
+    shards = {shard.part: shard.shard_id for shard in dataset.layer("plan").shards}
+    committed = sum(commit.rows_out for commit in chain.commits.get("plan", {}).values())
     told: dict[str, tuple[Any, Any]] = {
         "format": (plan.format, Plan.model_fields["format"].default),
         "recipe_fingerprint": (plan.recipe_fingerprint, manifest.recipe_fingerprint),
         "recipe_name": (plan.recipe_name, manifest.recipe_name),
         "rows": (plan.rows, manifest.counts.candidates),
-        "parts": (sorted(plan.parts), parts),
+        "shards": (plan.shards, shards),
     }
     for name, (stored, derived) in told.items():
         if stored != derived:
             problems.append(
                 f"{PLAN}: {name} is {shown(stored)}, MANIFEST.json says {shown(derived)}"
             )
-    if raw != json.dumps(plan.model_dump(mode="json"), indent=1).encode() + b"\n":
+    if plan.rows != committed:
+        problems.append(f"{PLAN}: rows is {plan.rows}, the plan's commits hold {committed}")
+    text = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False)
+    if raw != text.encode() + b"\n":
         problems.append(f"{PLAN} was edited: its bytes are not those that were written")
     return plan, problems
+
+
+def check_rows(dataset: Dataset) -> Iterator[str]:
+    """As many verdicts as candidates, by the files that the manifest names."""
+    planned, judged = (
+        sum(entry.rows for shard in dataset.layer(name).shards for entry in shard.files)
+        for name in ("plan", "ledger")
+    )
+    if planned != judged:
+        yield f"MANIFEST.json: the plan has {planned:,} rows, the ledger {judged:,}"
 
 
 def check_counts(dataset: Dataset, tally: Tally) -> Iterator[str]:

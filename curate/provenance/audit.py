@@ -13,8 +13,9 @@ from pydantic import ValidationError
 
 from curate.errors import ContractError, CurateError, MissingInput
 from curate.plan import Plan
-from curate.provenance import account, chain, partition, pictures, rejudge
+from curate.provenance import account, chain, lineage, partition, pictures, rejudge
 from curate.provenance.findings import AuditResult, bounded
+from curate.provenance.licensing import exceptions
 from curate.recipe import FIRST_LAYER, Recipe, recipe_from
 from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
@@ -78,9 +79,12 @@ class _Audit:
         self.chain = chain.follow(self.dataset, hashes=self.hashes)
         self.problems += self.chain.problems
         self.notes += bounded(chain.strays(self.dataset))
-        plan, found = account.read_plan(self.dataset)
+        plan, found = account.read_plan(self.dataset, self.chain)
         self.problems += found
+        self.problems += account.check_rows(self.dataset)
         recipe = self._recipe(plan)
+        if recipe is not None:
+            self.problems += bounded(lineage.check_lineage(self.dataset, recipe, self.chain))
         self._each_part(self._conserved)
         sound = not any(self._damaged(part) for part in self.shards)
         if recipe is not None:
@@ -129,9 +133,7 @@ class _Audit:
         return not whole or any(entry.path in self.chain.unreadable for entry in entries)
 
     def _conserved(self, part: str) -> Iterable[str]:
-        yield from partition.check_part(self.dataset, part, self.shards[part], self.tally)
-        keys = partition.read_role(self.dataset, self.shards[part]["plan"], "data", ["key"])
-        yield from chain.check_inputs(self.chain, part, keys["key"].to_pylist())
+        return partition.check_part(self.dataset, part, self.shards[part], self.tally)
 
     def _judged(self, recipe: Recipe, part: str) -> Iterable[str]:
         return rejudge.check_candidates(self.dataset, recipe, part, self.shards[part])
@@ -180,6 +182,12 @@ class _Audit:
             ]
             again += [step.barrier.kind for step in recipe.passes if step.barrier]
             self.verified.append(f"verdicts taken again: {', '.join(again) or 'none'}")
+            made = ", ".join(lineage.made_by(recipe))
+            self.verified.append(f"inputs of every shard worked out again: plan, {made}, ledger")
+            self.notes += [
+                f"the recipe accepts what the default refuses: {line}"
+                for line in exceptions(recipe.model_dump(mode="json"))
+            ]
         if not manifest.license_audited:
             self.notes.append("licence: not audited (the recipe has no licence stage)")
         if self.hashes:

@@ -19,7 +19,7 @@ from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import Commit, FileEntry, commit_path, shard_id
 from curate.store.dataset import Dataset
-from curate.store.digest import bytes_sha256, json_digest, table_digest
+from curate.store.digest import bytes_sha256, table_digest
 from curate.store.manifest import Layer, Manifest, Shard, bytes_digest, dataset_digest
 
 LAYERS_READ_WHOLE: Final = ("plan", "ledger")
@@ -132,6 +132,8 @@ def _check_commit(dataset: Dataset, layer: Layer, shard: Shard, chain: Chain) ->
         "name": (commit.shard_id, _name(commit)),
         "rows_out": (commit.rows_out, commit.rows_in - _rows(commit, "marks")),
     }
+    if commit.file("data") is not None:
+        said["rows_in"] = (commit.rows_in, _rows(commit, "data") + _rows(commit, "marks"))
     for name, (stored, derived) in said.items():
         if stored != derived:
             yield f"{path}: {name} does not agree with MANIFEST.json or with the rest of the commit"
@@ -202,15 +204,3 @@ def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator
         known = KNOWN.get(found.name)
         if known is not None and (known.type != found.type or role_of(known) != role_of(found)):
             yield f"{entry.path}: column {found.name!r} is {found.type} ({role_of(found)}), expected {known.type} ({role_of(known)})"
-
-
-def check_inputs(chain: Chain, part: str, keys: list[str]) -> Iterator[str]:
-    """The plan's and the ledger's commits name what they were made from."""
-    plan = chain.commits.get("plan", {}).get(part)
-    if plan is not None and plan.input_digest != json_digest(keys):
-        yield f"plan {part}: the commit was made for other keys than the file holds"
-    ledger = chain.commits.get("ledger", {}).get(part)
-    others = [of[part] for name, of in chain.commits.items() if name != "ledger" and part in of]
-    digest = json_digest([[entry.content_digest for entry in commit.files] for commit in others])
-    if ledger is not None and ledger.input_digest != digest:
-        yield f"ledger {part}: the commit was made from other shards than the manifest names"
