@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import re
 import shutil
 from html.parser import HTMLParser
 from pathlib import Path
@@ -18,9 +19,16 @@ from curate.engine import run_inline
 from curate.errors import MissingInput, RecipeError
 from curate.provenance import write_outputs
 from curate.provenance.attribution import SCHEMA, credit_of
+from curate.provenance.audit import audit
+from curate.provenance.card import write_card
+from curate.provenance.croissant import croissant
 from curate.provenance.explain import explain
+from curate.provenance.licensing import licensing
 from curate.recipe import recipe_from
+from curate.report import write_report
 from curate.store.dataset import Dataset
+from curate.store.files import LocalFiles
+from curate.store.manifest import record_bytes
 
 
 @pytest.fixture(scope="module")
@@ -181,8 +189,48 @@ def test_the_card_parses_as_one_of_the_hub(out: Path) -> None:
 
     card = DatasetCard((out / "README.md").read_text())
     assert card.data.license == "other"
-    [config] = card.data.configs
-    assert all((out / name).is_file() for name in config["data_files"][0]["path"])
+    for config, layer in zip(card.data.configs, ("images", "ledger"), strict=True):
+        assert config["config_name"] == layer
+        assert config["data_files"][0]["path"] == files_of(out, layer)
+
+
+def files_of(out: Path, layer: str) -> list[str]:
+    """The data files of a layer that the manifest names and that hold rows."""
+    shards = Dataset.open(out).layer(layer).shards
+    return [entry.path for shard in shards if (entry := shard.file("data")) and entry.rows]
+
+
+def test_files_that_the_manifest_does_not_name_are_not_in_the_card(
+    out: Path, tmp_path: Path
+) -> None:
+    """However many files there are, none is named by a pattern."""
+    dataset = Dataset.open(out)
+    [images] = [layer for layer in dataset.manifest.layers if layer.name == "images"]
+    many = images.model_copy(update={"shards": images.shards * 100})
+    layers = [many if layer is images else layer for layer in dataset.manifest.layers]
+    files = LocalFiles(shutil.copytree(out, tmp_path / "out"))
+    (files.root / "images" / "data" / "stray.parquet").write_bytes(b"nobody published this")
+    whole = Dataset(files, dataset.manifest.model_copy(update={"layers": layers}))
+    for text in (
+        write_card(whole, licensing(whole)),
+        json.dumps(croissant(whole, licensing(whole))),
+    ):
+        assert "*.parquet" not in text and "stray" not in text
+
+
+def test_the_card_says_how_to_read_the_kept_rows(
+    out: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The lines of the card, run as they stand, give the kept rows."""
+    _, body = front_matter(out)
+    assert "also those that a later pass rejected" in " ".join(body.split())
+    [code] = re.findall(r"```python\n(.*?)```", body, re.DOTALL)
+    monkeypatch.chdir(out)
+    monkeypatch.setattr("datasets.config.HF_DATASETS_CACHE", tmp_path)
+    found: dict[str, Any] = {}
+    exec(code, found)
+    assert set(found["images"]["key"]) == kept(out)
+    assert len(found["images"]) < sum(len(table) for table in Dataset.open(out).tables("images"))
 
 
 def test_croissant_is_valid_and_reads_rows(out: Path) -> None:
@@ -194,8 +242,14 @@ def test_croissant_is_valid_and_reads_rows(out: Path) -> None:
     assert {"license", "evidence_level", "image", "creator"} <= names
     told = json.loads((out / "croissant.json").read_text())
     files = [entry for entry in told["distribution"] if entry["@type"] == "cr:FileObject"]
-    shards = [shard.file("data") for shard in Dataset.open(out).layer("images").shards]
+    layers = [Dataset.open(out).layer(name) for name in ("images", "ledger")]
+    shards = [shard.file("data") for layer in layers for shard in layer.shards]
     assert {file["sha256"] for file in files} == {entry.sha256 for entry in shards if entry}
+    sets = [entry for entry in told["distribution"] if entry["@type"] == "cr:FileSet"]
+    named = [name for entry in sets for name in entry["includes"]]
+    assert named == [file["contentUrl"] for file in files]
+    verdicts = [row["verdicts/verdict"] for row in dataset.records("verdicts")]
+    assert verdicts.count(b"kept") == len(kept(out))
     assert len(told["license"]) == 3
     first = next(iter(dataset.records("pictures")))
     assert first["pictures/license"].startswith(b"CC-BY")
@@ -229,9 +283,24 @@ def test_without_a_licence_stage_every_output_says_so(unaudited: Path) -> None:
     assert "kept as a declaration, not as found evidence" in story
 
 
-def test_an_unaudited_dataset_passes_its_own_audit_and_says_what_it_is(unaudited: Path) -> None:
-    from curate.provenance.audit import audit
+def test_a_declaration_is_told_from_the_rows_and_not_from_the_recipe(
+    unaudited: Path, tmp_path: Path
+) -> None:
+    out = Path(shutil.copytree(unaudited, tmp_path / "out"))
+    record = json.loads((out / "record.json").read_text())
+    record["recipe"]["source"]["declare"] = None
+    (out / "record.json").write_bytes(record_bytes(record))
+    write_outputs(out)
+    write_report(out)
+    for name in ("README.md", "ATTRIBUTION.html", "croissant.json"):
+        text = (out / name).read_text().replace("\\", "")
+        assert "1 of 1 pictures rest on a declaration" in text, name
+        assert "CC-BY-4.0 by Ada (declared in the recipe: I took these pictures)" in text, name
+    page = (out / "report.html").read_text()
+    assert "1 kept picture rests on the rights holder" in page and "CC-BY-4.0 by Ada" in page
 
+
+def test_an_unaudited_dataset_passes_its_own_audit_and_says_what_it_is(unaudited: Path) -> None:
     result = audit(unaudited, hashes=True)
     assert result.problems == []
     assert any("licence: not audited" in note for note in result.notes)

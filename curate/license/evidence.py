@@ -98,7 +98,10 @@ def resolve(claims: Iterable[Claim]) -> Decision:
         return _decision(*against[1], status=status, basis=against[0])
     flags = tuple(_flags(best, answers))
     return _decision(
-        *best, status="ok", basis=DECLARED_BASIS if best[0].declared else best[1].reason, flags=flags
+        *best,
+        status="ok",
+        basis=DECLARED_BASIS if best[0].declared else best[1].reason,
+        flags=flags,
     )
 
 

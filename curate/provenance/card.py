@@ -10,14 +10,32 @@ from typing import Any, Final
 
 import yaml
 
-from curate.license.tools import TOOLS
-from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, licensing
+from curate.license.evidence import LADDER
+from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, known_tool
+from curate.provenance.places import model_name
+from curate.recipe import FIRST_LAYER
 from curate.store.dataset import Dataset
 
 README = "README.md"
+LEDGER = "ledger"
 SIZES: Final = ((1_000, "n<1K"), (10_000, "1K<n<10K"), (100_000, "10K<n<100K"), (1_000_000, "100K<n<1M"),
                 (10_000_000, "1M<n<10M"), (100_000_000, "10M<n<100M"))  # fmt: skip
-FILES_LISTED: Final = 200
+KEPT_SET: Final = (
+    "`images/data` holds the rows that were alive after the first pass, also those that a later pass "
+    "rejected (duplicates, captions that do not fit). The kept rows are those whose `key` has the "
+    "verdict `kept` in `ledger/data`."
+)
+JOIN: Final = """\
+```python
+import os
+from datasets import load_dataset
+
+place = os.getcwd()  # this folder, or the name of the dataset on a hub
+ledger = load_dataset(place, "ledger", split="train")
+kept = {row["key"] for row in ledger if row["verdict"] == "kept"}
+images = load_dataset(place, "images", split="train")
+images = images.filter(lambda key: key in kept, input_columns="key")
+```"""
 HUB_IDS: Final = frozenset({
     "cc0-1.0", "cc-by-2.0", "cc-by-2.5", "cc-by-3.0", "cc-by-4.0", "cc-by-sa-3.0", "cc-by-sa-4.0",
     "cc-by-nc-2.0", "cc-by-nc-3.0", "cc-by-nc-4.0", "cc-by-nc-sa-2.0", "cc-by-nc-sa-3.0",
@@ -26,9 +44,8 @@ HUB_IDS: Final = frozenset({
 """Licence ids that the Hub's front matter knows, of those this project may accept."""
 
 
-def write_card(dataset: Dataset) -> str:
+def write_card(dataset: Dataset, told: Licensing) -> str:
     """Write README.md; returns its text."""
-    told = licensing(dataset)
     front = yaml.safe_dump(_front_matter(dataset, told), sort_keys=False, allow_unicode=True)
     text = f"---\n{front}---\n\n" + "\n\n".join(_sections(dataset, told)) + "\n"
     dataset.files.publish(README, text.encode())
@@ -38,16 +55,26 @@ def write_card(dataset: Dataset) -> str:
 def _front_matter(dataset: Dataset, told: Licensing) -> dict[str, Any]:
     kept = dataset.manifest.counts.kept
     size = next((name for bound, name in SIZES if kept < bound), "n>100M")
-    entries = [entry for shard in dataset.layer("images").shards if (entry := shard.file("data"))]
-    files = [entry.path for entry in entries if entry.rows]
-    if len(files) > FILES_LISTED or not files:
-        files = ["images/data/*.parquet"]
     return {
         **_license_fields(told),
         "pretty_name": dataset.manifest.recipe_name,
         "task_categories": ["text-to-image"],
         "size_categories": [size],
-        "configs": [{"config_name": "images", "data_files": [{"split": "train", "path": files}]}],
+        "configs": [_config(dataset, FIRST_LAYER, default=True), _config(dataset, LEDGER)],
+    }
+
+
+def _config(dataset: Dataset, layer: str, **more: bool) -> dict[str, Any]:
+    """A layer's data files, each by name: a pattern would also take in files nobody published.
+
+    Files of no rows are left out, since not every reader can open one.
+    """
+    entries = [entry for shard in dataset.layer(layer).shards if (entry := shard.file("data"))]
+    files = [entry.path for entry in entries if entry.rows]
+    return {
+        "config_name": layer,
+        "data_files": [{"split": "train", "path": files or [entry.path for entry in entries]}],
+        **more,
     }
 
 
@@ -69,7 +96,7 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
         f"{counts.kept:,} captioned pictures, kept from {counts.candidates:,} candidates "
         f"({rejected:,} rejected, {failed:,} failed). Every candidate has one verdict in `ledger/`.",
         "## Licences",
-        *(f"**{warning}**" for warning in told.warnings),
+        *(f"**{_inline(warning)}**" for warning in told.warnings),
     ]
     if told.audited:
         sections += [_license_table(told), _level_table(told), CLAIM_NOT_TRUTH]
@@ -77,6 +104,9 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
         "Each row carries its own licence, the raw claims it rests on, and its source; credit lines "
         "are in [ATTRIBUTION.html](ATTRIBUTION.html), ATTRIBUTION.csv and ATTRIBUTION.parquet.",
         NOT_CLEARED,
+        "## How to read it",
+        KEPT_SET,
+        JOIN,
         "## What was left out",
         _count_table(("reason", "rows"), {**counts.rejected, **counts.failed}),
         "Pictures rejected for their licence or for a reservation of rights were not fetched or not kept.",
@@ -88,25 +118,15 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
 def _license_table(told: Licensing) -> str:
     rows = ["| licence | pictures |", "|---|---|"]
     for name, count in told.by_license.items():
-        tool = TOOLS.get(name)
+        tool = known_tool(name)
         rows.append(f"| {f'[{name}]({tool.url})' if tool else _inline(name)} | {count:,} |")
     groups = ", ".join(f"{group} {count:,}" for group, count in told.by_group.items())
     return "\n".join(rows) + f"\n\nBy group, each in shards of its own: {groups or 'none'}."
 
 
 def _level_table(told: Licensing) -> str:
-    levels = {f"{level}: {LEVELS.get(level, 'unknown')}": n for level, n in told.by_level.items()}
+    levels = {f"L{level}: {LADDER.get(level, 'unknown')}": n for level, n in told.by_level.items()}
     return _count_table(("evidence for the licence", "pictures"), levels)
-
-
-LEVELS: Final = {
-    "L5": "value bound to the item by its source",
-    "L4": "embedded in the file, or a copy of the source's value",
-    "L3": "markup about the item",
-    "L2": "claim about the page",
-    "L1": "footer or free text",
-    "L0": "none, or a declaration",
-}
 
 
 def _count_table(head: tuple[str, str], counts: dict[str, int]) -> str:
@@ -118,7 +138,7 @@ def _count_table(head: tuple[str, str], counts: dict[str, int]) -> str:
 def _how(dataset: Dataset) -> list[str]:
     manifest = dataset.manifest
     models = [
-        f"- `{layer.name}`, {kind}: {_inline(info.ref)}, digest `{info.digest[:16]}`"
+        f"- `{layer.name}`, {kind}: {_inline(model_name(info.ref))}, digest `{info.digest[:16]}`"
         for layer in manifest.layers for kind, info in layer.models.items()
     ]  # fmt: skip
     return [
@@ -129,8 +149,7 @@ def _how(dataset: Dataset) -> list[str]:
             else []
         ),
         "The recipe and the account of the run are in `record.json`; `MANIFEST.json` names every file "
-        "by hash. `images/data` also holds rows that a later pass rejected: the kept set is "
-        "`ledger` where `verdict = 'kept'`.",
+        "by hash.",
         f"```\ncurate audit . --hashes\n\ndataset_digest {manifest.dataset_digest}\n"
         f"bytes_digest   {manifest.bytes_digest}\n```",
         "`curate explain . KEY` tells the story of one picture, from raw claim to every file that holds it.",

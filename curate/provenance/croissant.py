@@ -6,7 +6,8 @@ import json
 from typing import Any, Final
 
 from curate import columns as c
-from curate.provenance.licensing import CLAIM_NOT_TRUTH, licensing
+from curate.provenance.licensing import CLAIM_NOT_TRUTH, Licensing
+from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
 
 CROISSANT = "croissant.json"
@@ -28,6 +29,16 @@ FIELDS: Final = {
     c.STORED_SHA256.name: ("sc:Text", "sha256 of the stored picture."),
     c.ORIGINAL_SHA256.name: ("sc:Text", "sha256 of the bytes that were fetched."),
 }
+LEDGER_FIELDS: Final = {
+    c.KEY.name: ("sc:Text", "Key of the candidate, the same as in the record set `pictures`."),
+    c.VERDICT.name: ("sc:Text", "kept, rejected or failed."),
+    c.REASON.name: ("sc:Text", "Why it was rejected or failed."),
+}
+PICTURES: Final = (
+    "Rows alive after the first pass, also those that a later pass rejected: the kept rows are those "
+    "whose key has the verdict `kept` in the record set `verdicts`."
+)
+VERDICTS: Final = "One verdict for every candidate."
 CONTEXT: Final = {
     "@language": "en", "@vocab": "https://schema.org/", "citeAs": "cr:citeAs", "column": "cr:column",
     "conformsTo": "dct:conformsTo", "cr": "http://mlcommons.org/croissant/",
@@ -46,21 +57,19 @@ CONTEXT: Final = {
 }  # fmt: skip
 
 
-def write_croissant(dataset: Dataset) -> dict[str, Any]:
+def write_croissant(dataset: Dataset, told: Licensing) -> dict[str, Any]:
     """Write croissant.json; returns what was written."""
-    value = croissant(dataset)
+    value = croissant(dataset, told)
     text = json.dumps(value, indent=1, ensure_ascii=False)
     dataset.files.publish(CROISSANT, text.encode() + b"\n")
     return value
 
 
-def croissant(dataset: Dataset) -> dict[str, Any]:
-    """The Croissant description: one FileObject a shard, one record set over the images layer."""
+def croissant(dataset: Dataset, told: Licensing) -> dict[str, Any]:
+    """The Croissant description: a FileObject a file, record sets of the pictures and verdicts."""
     manifest = dataset.manifest
-    told = licensing(dataset)
-    entries = [entry for shard in dataset.layer("images").shards if (entry := shard.file("data"))]
-    have = dataset.schema(entries[0]).names if entries else []
-    files = [_file(entry.path, entry.bytes, entry.sha256) for entry in entries]
+    images, ledger = _entries(dataset, "images"), _entries(dataset, "ledger")
+    have = dataset.schema(images[0]).names if images else []
     licenses = "; ".join(f"{name}: {count}" for name, count in told.by_license.items())
     per_row = (
         f"Each picture has its own licence, in the field `license` ({licenses})."
@@ -81,39 +90,54 @@ def croissant(dataset: Dataset) -> dict[str, Any]:
         "license": told.urls or ["ATTRIBUTION.csv"],
         "url": "README.md",
         "citeAs": f"{manifest.recipe_name}, dataset_digest {manifest.dataset_digest}",
-        "distribution": [*files, _file_set()],
-        "recordSet": [_record_set(have)],
+        "distribution": [
+            *(_file(entry) for entry in (*images, *ledger)),
+            _file_set("images", images), _file_set("ledger", ledger),
+        ],
+        "recordSet": [
+            _record_set("pictures", PICTURES, [
+                _field("pictures", "images", name, *said)
+                for name, said in FIELDS.items() if name in have
+            ]),
+            _record_set("verdicts", VERDICTS, [
+                _field("verdicts", "ledger", name, *said) for name, said in LEDGER_FIELDS.items()
+            ]),
+        ],
     }  # fmt: skip
 
 
-def _file(path: str, size: int, sha256: str) -> dict[str, Any]:
+def _entries(dataset: Dataset, layer: str) -> list[FileEntry]:
+    return [entry for shard in dataset.layer(layer).shards if (entry := shard.file("data"))]
+
+
+def _file(entry: FileEntry) -> dict[str, Any]:
     return {
-        "@type": "cr:FileObject", "@id": path, "name": path, "contentUrl": path,
-        "contentSize": f"{size} B", "encodingFormat": "application/x-parquet", "sha256": sha256,
+        "@type": "cr:FileObject", "@id": entry.path, "name": entry.path, "contentUrl": entry.path,
+        "contentSize": f"{entry.bytes} B", "encodingFormat": "application/x-parquet",
+        "sha256": entry.sha256,
     }  # fmt: skip
 
 
-def _file_set() -> dict[str, Any]:
+def _file_set(name: str, entries: list[FileEntry]) -> dict[str, Any]:
+    """The files of a layer by name: a pattern would also take in files nobody published."""
     return {
-        "@type": "cr:FileSet", "@id": "images", "name": "images",
-        "encodingFormat": "application/x-parquet", "includes": "images/data/*.parquet",
+        "@type": "cr:FileSet", "@id": name, "name": name,
+        "encodingFormat": "application/x-parquet", "includes": [entry.path for entry in entries],
     }  # fmt: skip
 
 
-def _record_set(have: list[str]) -> dict[str, Any]:
+def _record_set(name: str, description: str, fields: list[dict[str, Any]]) -> dict[str, Any]:
     return {
-        "@type": "cr:RecordSet", "@id": "pictures", "name": "pictures",
-        "description": "Rows alive after the first pass; the kept set is `ledger` where verdict is kept.",
-        "key": {"@id": "pictures/key"},
-        "field": [_field(name, *told) for name, told in FIELDS.items() if name in have],
+        "@type": "cr:RecordSet", "@id": name, "name": name, "description": description,
+        "key": {"@id": f"{name}/{c.KEY.name}"}, "field": fields,
     }  # fmt: skip
 
 
-def _field(name: str, kind: str, description: str) -> dict[str, Any]:
-    source: dict[str, Any] = {"fileSet": {"@id": "images"}, "extract": {"column": name}}
+def _field(records: str, files: str, name: str, kind: str, description: str) -> dict[str, Any]:
+    source: dict[str, Any] = {"fileSet": {"@id": files}, "extract": {"column": name}}
     if kind == "sc:ImageObject":
         source["transform"] = {"jsonPath": "bytes"}
     return {
-        "@type": "cr:Field", "@id": f"pictures/{name}", "name": name, "description": description,
+        "@type": "cr:Field", "@id": f"{records}/{name}", "name": name, "description": description,
         "dataType": kind, "source": source,
     }  # fmt: skip

@@ -16,6 +16,7 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.errors import MissingInput, RecipeError
+from curate.provenance.places import model_name
 from curate.sources.keys import canonical_url
 from curate.store.dataset import Dataset
 from curate.store.manifest import Shard
@@ -199,7 +200,7 @@ def _passes(dataset: Dataset, shards: Mapping[str, Shard], key: str) -> Iterator
         lines += _fields(data or {}, [name for name in data or {} if name != "key"])
         if data is not None:
             lines += [
-                f"{kind}: {info.ref}, digest {info.digest[:16]}"
+                f"{kind}: {model_name(info.ref)}, digest {info.digest[:16]}"
                 for kind, info in layer.models.items()
             ]
         if layer.name.startswith("verdicts/") and not lines:

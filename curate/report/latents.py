@@ -8,18 +8,22 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import numpy.typing as npt
 
 from curate import columns as c
-from curate.errors import CurateError, ModelError
+from curate.errors import CurateError, MissingInput
+from curate.provenance.places import model_name
 from curate.report.reading import layer_holding, lookup
 from curate.report.sheets import Card, first_keys, jpeg, make_cards
 from curate.stages.pixels import crop_to_bucket
 from curate.store.dataset import Dataset
 from curate.store.manifest import ModelInfo
+
+if TYPE_CHECKING:
+    from curate.models.vae import Vae
 
 SAMPLES = 8
 SHOWN_PIXELS = 256
@@ -57,28 +61,31 @@ def decoded_latents(dataset: Dataset) -> Latents | None:
     model = dataset.layer(layer).models.get("vae")
     if model is None:
         return Latents(layer, None, (), "the manifest names no VAE for this layer")
+    vae, why_not = _load(model)
+    pairs = () if vae is None else _pairs(dataset, layer, vae)
+    return Latents(layer, model, pairs, why_not)
+
+
+def _load(model: ModelInfo) -> tuple[Vae | None, str | None]:
+    """The VAE of the manifest, or why there is none, in words that name no local place."""
+    name = model_name(model.ref)
     try:
-        vae = _load(model)
+        from curate.models.vae import Vae
+
+        vae = Vae.load(model.ref)
     except ImportError as error:
-        return Latents(layer, model, (), f"decoding needs {error.name}, which is not installed")
-    except CurateError as error:
-        return Latents(layer, model, (), str(error))
-    return Latents(layer, model, _pairs(dataset, layer, vae))
-
-
-def _load(model: ModelInfo) -> Any:
-    """The VAE of the manifest; raises ModelError if the one found has another digest."""
-    from curate.models.vae import Vae
-
-    vae = Vae.load(model.ref)
+        return None, f"decoding needs {error.name}, which is not installed"
+    except MissingInput:
+        return None, f"the model {name} is not on this machine"
+    except CurateError:
+        return None, f"what lies at the place of the model {name} does not load as a VAE"
     if vae.digest != model.digest:
-        raise ModelError(
-            f"{model.ref} is now {vae.digest[:16]}…, the latents were made by {model.digest[:16]}…"
-        )
-    return vae
+        now, then = vae.digest[:16], model.digest[:16]
+        return None, f"{name} is now {now}…, the latents were made by {then}…"
+    return vae, None
 
 
-def _pairs(dataset: Dataset, layer: str, vae: Any) -> tuple[Pair, ...]:
+def _pairs(dataset: Dataset, layer: str, vae: Vae) -> tuple[Pair, ...]:
     places = dict(first_keys(dataset, {("kept", None): SAMPLES})["kept", None])
     cards = make_cards(dataset, places)
     latents = lookup(dataset, layer, places, _COLUMNS)
@@ -88,7 +95,7 @@ def _pairs(dataset: Dataset, layer: str, vae: Any) -> tuple[Pair, ...]:
     return tuple(_pair(cards[key], latents[key], images[key], vae) for key in ready)
 
 
-def _pair(card: Card, row: dict[str, Any], image: dict[str, Any], vae: Any) -> Pair:
+def _pair(card: Card, row: dict[str, Any], image: dict[str, Any], vae: Vae) -> Pair:
     height, width = row[c.LATENT_HEIGHT.name], row[c.LATENT_WIDTH.name]
     moments = np.frombuffer(row[c.LATENT.name], "<f2").reshape(-1, height, width)
     mean = moments[: len(moments) // 2].astype(np.float32)

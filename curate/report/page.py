@@ -12,7 +12,9 @@ from typing import Any, Protocol
 from jinja2 import Environment, PackageLoader, StrictUndefined
 from markupsafe import Markup
 
-from curate.license.tools import TOOLS
+from curate.license.evidence import LADDER
+from curate.provenance.licensing import FLOOR, known_tool
+from curate.provenance.places import model_name
 from curate.report import charts
 from curate.report import format as text
 from curate.report.clusters import Clusters
@@ -72,7 +74,7 @@ def render(facts: Facts) -> str:
     environment.filters |= {
         "thousands": text.thousands, "percent": text.percent, "duration": text.duration,
         "size": text.size, "clean": text.clean, "link": text.link, "data_url": text.data_url,
-        "number": text.number, "decimals": text.decimals, "measure": _measure, "of": _of, "license_url": _license_url,
+        "number": text.number, "model_name": model_name, "decimals": text.decimals, "measure": _measure, "of": _of, "license_url": _license_url,
     }  # fmt: skip
     return environment.get_template("report.html").render(_context(facts))
 
@@ -98,9 +100,16 @@ def _context(facts: Facts) -> dict[str, Any]:
         "holds": _in_words(list(origin.holds)) or "verdicts only",
         "facts": origin.facts, "models": origin.models, "layers": origin.layers,
         "versions": origin.versions, "recipe_text": origin.recipe_text,
-        "exceptions": origin.exceptions, "declaration": origin.declaration, "cell": _cell,
+        "exceptions": origin.exceptions, "declarations": origin.declarations, "cell": _cell,
+        "floor": FLOOR, "below_floor": _below_floor(facts), "ladder": LADDER,
         "top_reasons": _in_words([kind for kind, *_ in verdicts.kinds[:3]]),
     }  # fmt: skip
+
+
+def _below_floor(facts: Facts) -> int:
+    """Kept rows on weaker evidence than the default asks; declared ones are told apart."""
+    declared = sum(told.rows for told in facts.provenance.declarations)
+    return facts.verdicts.kept_below_floor - declared if facts.manifest.license_audited else 0
 
 
 def _contents(facts: Facts) -> list[tuple[str, str]]:
@@ -144,5 +153,5 @@ def _of(part: int | None, whole: int) -> str:
 
 def _license_url(license_id: str) -> str | None:
     """Address of the legal text of a canonical id."""
-    tool = TOOLS.get(license_id)
+    tool = known_tool(license_id)
     return tool.url if tool else None

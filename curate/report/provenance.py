@@ -1,6 +1,7 @@
 """What the data was made from: recipe, models with digests, layers, versions and times.
 
-Taken from the manifest and the run's record as they stand; nothing is measured again here.
+Taken from the manifest and the run's record as they stand; only declarations are counted anew,
+from the kept rows themselves.
 """
 
 from __future__ import annotations
@@ -11,6 +12,8 @@ from typing import Any
 import yaml
 
 from curate import columns as c
+from curate.provenance.licensing import Declared, declarations, exceptions
+from curate.provenance.places import model_name
 from curate.report.format import clean, duration, moment, size, thousands
 from curate.report.reading import layer_holding
 from curate.store.dataset import Dataset
@@ -24,8 +27,6 @@ _HELD = {
     c.T5_EMBEDDINGS.name: "T5 text embeddings",
     c.LATENT.name: "VAE latents",
 }
-# settings of the licence stage that accept what the default refuses, and the default of each
-_EXCEPTIONS: dict[str, Any] = {"evidence_at_least": "L3", "versionless": []}
 
 
 @dataclass(frozen=True)
@@ -62,29 +63,39 @@ class Provenance:
     versions: tuple[tuple[str, str], ...]
     recipe_text: str
     exceptions: tuple[str, ...]
-    declaration: str | None
+    declarations: tuple[Declared, ...]
 
 
 def provenance(dataset: Dataset) -> Provenance:
     """Read manifest and record."""
     record, recipe = dataset.record, dataset.record["recipe"]
-    text = yaml.safe_dump(recipe, sort_keys=False, allow_unicode=True, width=96)
+    text = yaml.safe_dump(_shown(recipe), sort_keys=False, allow_unicode=True, width=96)
     layers = dataset.manifest.layers
     return Provenance(
         source=_source(recipe),
         holds=tuple(word for name, word in _HELD.items() if layer_holding(dataset, name)),
         facts=_facts(dataset),
         models=tuple(
-            ModelUse(stage, layer.name, info.ref, info.digest)
+            ModelUse(stage, layer.name, model_name(info.ref), info.digest)
             for layer in layers
             for stage, info in sorted(layer.models.items())
         ),
         layers=tuple(_layer(layer) for layer in layers),
         versions=tuple((name, str(value)) for name, value in record.get("versions", {}).items()),
         recipe_text=text if len(text) <= RECIPE_LIMIT else text[:RECIPE_LIMIT] + "\n…",
-        exceptions=_exceptions(recipe),
-        declaration=_declaration(recipe),
+        exceptions=exceptions(recipe),
+        declarations=declarations(dataset),
     )
+
+
+def _shown(recipe: dict[str, Any]) -> dict[str, Any]:
+    """The recipe of the record, with models of local directories by name: it finds them by path."""
+
+    def stage(told: dict[str, Any]) -> dict[str, Any]:
+        return told | {"model": model_name(told["model"])} if told.get("model") else told
+
+    passes = [step | {"stages": list(map(stage, step["stages"]))} for step in recipe["passes"]]
+    return recipe | {"passes": passes}
 
 
 def _facts(dataset: Dataset) -> tuple[tuple[str, str], ...]:
@@ -130,27 +141,3 @@ def _layer(layer: Layer) -> LayerFacts:
     total = sum(entry.bytes for entry in files)
     shards = len(layer.shards)
     return LayerFacts(layer.name, shards, rows("data"), rows("marks"), total, layer.fingerprint)
-
-
-def _stage(recipe: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    stages = [stage for step in recipe["passes"] for stage in step["stages"]]
-    return next((stage for stage in stages if stage.get("kind") == kind), None)
-
-
-def _exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
-    """Settings of the licence stage that accept by name what the default refuses."""
-    stage = _stage(recipe, "license") or {}
-    told = []
-    for name, default in _EXCEPTIONS.items():
-        value = stage.get(name, default)
-        if value != default:
-            told.append(f"{name}: {value}")
-    return tuple(told)
-
-
-def _declaration(recipe: dict[str, Any]) -> str | None:
-    """A rights holder's own declaration, which is never found evidence."""
-    declared = (recipe.get("source") or {}).get("declare")
-    if not declared:
-        return None
-    return ", ".join(f"{name}: {clean(value, 200)}" for name, value in declared.items())

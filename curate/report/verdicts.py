@@ -12,13 +12,15 @@ from dataclasses import dataclass
 from typing import Any
 
 from curate import columns as c
+from curate.license.evidence import LADDER
+from curate.provenance.licensing import FLOOR
 from curate.report.reading import ledger
 from curate.stage import REASONS
 from curate.store.dataset import Dataset
 
 VERDICTS = ("kept", "rejected", "failed")
-LEVELS = (5, 4, 3, 2, 1, 0)
-RELEASE_FLOOR = 3
+LEVELS = tuple(LADDER)
+RELEASE_FLOOR = int(FLOOR.removeprefix("L"))
 MATRIX_ROWS = 60
 _COLUMNS = [c.VERDICT, c.REASON, c.LICENSE, c.LICENSE_GROUP, c.EVIDENCE_LEVEL]
 
