@@ -13,8 +13,10 @@ from hypothesis import strategies as st
 from curate import columns as c
 from curate.errors import CommitConflict, StoreError
 from curate.store.commit import commit_shard, encode, load_commits
+from curate.store.dataset import Dataset
 from curate.store.digest import table_digest
 from curate.store.files import LocalFiles
+from curate.store.manifest import Counts, Manifest, layer_of
 
 SCHEMA = pa.schema([c.KEY, c.CAPTIONS, c.IMAGE, c.CROP_BOX, c.THUMBPRINT, c.PHASH, c.T5_TOKENS])
 text = st.none() | st.text(max_size=8)
@@ -146,3 +148,27 @@ def test_model_columns_may_differ_within_the_tolerance_and_that_is_recorded(tmp_
         features(files, 1.5)
     with pytest.raises(CommitConflict):
         features(files, float("nan"))
+
+
+def test_a_damaged_footer_is_named(tmp_path: Path) -> None:
+    files = LocalFiles(tmp_path)
+    plan = pa.table({"key": ["k"]})
+    commit = commit_shard(
+        files, layer="plan", part="all-open", fingerprint="f", input_digest="i", rows_in=1,
+        tables={"data": plan}, marked={},
+    )  # fmt: skip
+    [entry] = commit.files
+    layer = layer_of("plan", [commit], {})
+    manifest = Manifest(
+        recipe_name="t", recipe_fingerprint="f", license_audited=False, dataset_digest="",
+        bytes_digest="", counts=Counts(candidates=1, kept=1, rejected={}, failed={}), layers=[layer],
+    )  # fmt: skip
+    dataset = Dataset(files, manifest)
+    assert dataset.schema(entry).names == ["key"]
+    whole = dataset.path(entry).read_bytes()
+    dataset.path(entry).write_bytes(whole[:-4] + b"XXXX")
+    with pytest.raises(StoreError, match=entry.path):
+        dataset.schema(entry)
+    dataset.path(entry).unlink()
+    with pytest.raises(StoreError, match=entry.path):
+        dataset.schema(entry)
