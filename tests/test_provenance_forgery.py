@@ -24,8 +24,9 @@ from provenance_dataset import (
 )
 
 from curate.provenance.audit import audit
+from curate.store.commit import Commit, commit_path
 from curate.store.dataset import Dataset
-from curate.store.digest import json_digest
+from curate.store.digest import bytes_sha256, json_digest
 
 
 @pytest.fixture(scope="module")
@@ -206,6 +207,25 @@ def test_a_licence_that_never_was(out: Path) -> None:
         forger.rewrite("images", part, "marks", edit)
     forger.publish()
     refused(audit(out), key(3), "license")
+
+
+def test_a_commit_that_counts_more_rows_than_its_files_hold(out: Path) -> None:
+    forger = Forger(out)
+    layers = list(forger.manifest.layers)
+    [place] = [n for n, each in enumerate(layers) if each.name == "images"]
+    shard = layers[place].shards[0]
+    path = commit_path("images", shard.shard_id)
+    told = json.loads(forger.files.read(path))
+    told |= {"rows_in": told["rows_in"] + 1, "rows_out": told["rows_out"] + 1}
+    forged = Commit.model_validate(told).to_bytes()
+    forger.files.publish(path, forged)
+    shards = [shard.model_copy(update={"commit_sha256": bytes_sha256(forged)})]
+    layers[place] = layers[place].model_copy(update={"shards": shards + layers[place].shards[1:]})
+    forger.manifest = forger.manifest.model_copy(update={"layers": layers})
+    forger.publish(relink=False)
+    assert audit(out).problems == [
+        f"{path}: rows_in does not agree with MANIFEST.json or with the rest of the commit"
+    ]
 
 
 # --- lineage ------------------------------------------------------------------------------------
