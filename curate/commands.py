@@ -79,11 +79,12 @@ def execute(
 
 def write_pages(to: Path, **report: Any) -> None:
     """Attribution, card, croissant and report from the published version."""
-    from curate.provenance import write_outputs
+    from curate.provenance import seal_pages, write_outputs
     from curate.report import write_report
 
     write_outputs(to)
     write_report(to, **report)
+    seal_pages(to)
 
 
 def _corpus(
@@ -282,10 +283,14 @@ def explain(out: Path, key: str) -> str:
 
 
 def report(out: Path, to: Path | None) -> Path:
-    """Write report.html from the published version."""
+    """Write report.html from the published version, or to another place."""
+    from curate.provenance import seal_pages
     from curate.report import write_report
 
-    return write_report(out, to)
+    written = write_report(out, to)
+    if to is None:
+        seal_pages(out)
+    return written
 
 
 def train(

@@ -212,7 +212,7 @@ def test_files_that_the_manifest_does_not_name_are_not_in_the_card(
     (files.root / "images" / "data" / "stray.parquet").write_bytes(b"nobody published this")
     whole = Dataset(files, dataset.manifest.model_copy(update={"layers": layers}))
     for text in (
-        write_card(whole, licensing(whole)),
+        write_card(whole, licensing(whole), whole.root),
         json.dumps(croissant(whole, licensing(whole))),
     ):
         assert "*.parquet" not in text and "stray" not in text

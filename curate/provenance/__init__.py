@@ -6,15 +6,18 @@ from pathlib import Path
 
 
 def write_outputs(path: str | Path) -> None:
-    """Write attribution, README.md and croissant.json of a finished dataset."""
-    from curate.provenance.attribution import write_attribution
-    from curate.provenance.card import write_card
-    from curate.provenance.croissant import write_croissant
-    from curate.provenance.licensing import licensing
+    """Write attribution, README.md and croissant.json of a finished dataset beside its shards."""
+    from curate.provenance.pages import seal, write_pages
     from curate.store.dataset import Dataset
 
     dataset = Dataset.open(path)
-    told = licensing(dataset)
-    write_attribution(dataset, told)
-    write_card(dataset, told)
-    write_croissant(dataset, told)
+    write_pages(dataset, dataset.root)
+    seal(dataset)
+
+
+def seal_pages(path: str | Path) -> None:
+    """Keep the hashes of all pages of a dataset, the report included, for the audit."""
+    from curate.provenance.pages import seal
+    from curate.store.dataset import Dataset
+
+    seal(Dataset.open(path))

@@ -61,10 +61,9 @@ SCHEMA: Final = pa.schema(
 )
 
 
-def write_attribution(dataset: Dataset, told: Licensing) -> Counter[str]:
-    """Write the three files; returns kept rows by licence. Memory is bounded by one shard."""
+def write_attribution(dataset: Dataset, told: Licensing, root: Path) -> Counter[str]:
+    """Write the three files into `root`; returns kept rows by licence. Holds one shard at a time."""
     counts: Counter[str] = Counter()
-    root = dataset.root
     with ExitStack() as stack:
         table = stack.enter_context(_appearing(root / CSV))
         page = stack.enter_context(_appearing(root / HTML))

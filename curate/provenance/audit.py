@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from curate.errors import ContractError, CurateError, MissingInput
 from curate.plan import Plan
-from curate.provenance import account, chain, lineage, partition, pictures, rejudge
+from curate.provenance import account, chain, lineage, pages, partition, pictures, rejudge
 from curate.provenance.findings import AuditResult, bounded
 from curate.provenance.licensing import exceptions
 from curate.recipe import FIRST_LAYER, Recipe, recipe_from
@@ -97,6 +97,8 @@ class _Audit:
             self.problems += account.check_funnel(self.dataset, self.tally)
         else:
             self._count_damaged()
+        if sound:
+            self.problems += bounded(pages.check_pages(self.dataset, hashes=self.hashes))
         if self.hashes:
             self._each_part(self._pictured)
         self._say(manifest, recipe)

@@ -6,6 +6,7 @@ the attribution file, and each row carries its own.
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any, Final
 
 import yaml
@@ -15,6 +16,7 @@ from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing,
 from curate.provenance.places import model_name
 from curate.recipe import FIRST_LAYER
 from curate.store.dataset import Dataset
+from curate.store.files import LocalFiles
 
 README = "README.md"
 LEDGER = "ledger"
@@ -44,11 +46,11 @@ HUB_IDS: Final = frozenset({
 """Licence ids that the Hub's front matter knows, of those this project may accept."""
 
 
-def write_card(dataset: Dataset, told: Licensing) -> str:
-    """Write README.md; returns its text."""
+def write_card(dataset: Dataset, told: Licensing, root: Path) -> str:
+    """Write README.md into `root`; returns its text."""
     front = yaml.safe_dump(_front_matter(dataset, told), sort_keys=False, allow_unicode=True)
     text = f"---\n{front}---\n\n" + "\n\n".join(_sections(dataset, told)) + "\n"
-    dataset.files.publish(README, text.encode())
+    LocalFiles(root).publish(README, text.encode())
     return text
 
 

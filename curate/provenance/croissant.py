@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any, Final
 
 from curate import columns as c
 from curate.provenance.licensing import CLAIM_NOT_TRUTH, Licensing
 from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
+from curate.store.files import LocalFiles
 
 CROISSANT = "croissant.json"
 FIELDS: Final = {
@@ -57,11 +59,11 @@ CONTEXT: Final = {
 }  # fmt: skip
 
 
-def write_croissant(dataset: Dataset, told: Licensing) -> dict[str, Any]:
-    """Write croissant.json; returns what was written."""
+def write_croissant(dataset: Dataset, told: Licensing, root: Path) -> dict[str, Any]:
+    """Write croissant.json into `root`; returns what was written."""
     value = croissant(dataset, told)
     text = json.dumps(value, indent=1, ensure_ascii=False)
-    dataset.files.publish(CROISSANT, text.encode() + b"\n")
+    LocalFiles(root).publish(CROISSANT, text.encode() + b"\n")
     return value
 
 

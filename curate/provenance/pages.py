@@ -1,0 +1,94 @@
+"""The pages beside the shards, and whether they still say what the dataset says.
+
+The hashes of all pages are kept when they are written; the credits, which people owe, are also
+made again from the rows and compared.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from curate.provenance.attribution import CSV, HTML, PARQUET, write_attribution
+from curate.provenance.card import README, write_card
+from curate.provenance.croissant import CROISSANT, write_croissant
+from curate.provenance.licensing import licensing
+from curate.store.dataset import Dataset
+from curate.store.digest import file_sha256, json_digest
+
+PAGES: Final = (CSV, HTML, PARQUET, README, CROISSANT)
+REPORT: Final = "report.html"
+SEAL: Final = "pages.json"
+
+
+def write_pages(dataset: Dataset, to: Path) -> None:
+    """Write attribution, README.md and croissant.json of a dataset into a directory."""
+    told = licensing(dataset)
+    write_attribution(dataset, told, to)
+    write_card(dataset, told, to)
+    write_croissant(dataset, told, to)
+
+
+def seal(dataset: Dataset) -> None:
+    """Keep the hashes of all pages as they were written, in pages.json."""
+    found = {name: file_sha256(dataset.root / name) for name in _present(dataset)}
+    body = {"manifest_digest": dataset.manifest.digest, "pages": found}
+    text = json.dumps({**body, "digest": json_digest(body)}, indent=1)
+    dataset.files.publish(SEAL, text.encode() + b"\n")
+
+
+def check_pages(dataset: Dataset, *, hashes: bool) -> Iterator[str]:
+    """One sentence for each page that is missing or not as it was written.
+
+    With `hashes`, the credits are made again from the rows and compared.
+    """
+    if not _present(dataset) and not dataset.files.exists(SEAL):
+        return  # made by a program that writes no pages
+    try:
+        body = json.loads(dataset.files.path(SEAL).read_text(encoding="utf-8"))
+        digest = body.pop("digest")
+        pages = dict(body["pages"])
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        yield f"{SEAL} is missing or damaged: {error}"
+        return
+    if digest != json_digest(body):
+        yield f"{SEAL} was edited: its content does not have its digest"
+    if body.get("manifest_digest") != dataset.manifest.digest:
+        yield f"{SEAL} is of another version: write the pages again with `curate report`"
+    for name in PAGES:
+        if name not in pages:
+            yield f"{SEAL} does not name {name}"
+    for name, sha256 in pages.items():
+        path = dataset.files.path(name)
+        if not path.is_file():
+            yield f"{name} is missing"
+        elif hashes and file_sha256(path) != sha256:
+            yield f"{name}: its sha256 is not the one in {SEAL}: it was edited"
+    if hashes:
+        yield from _rewritten(dataset)
+
+
+def _rewritten(dataset: Dataset) -> Iterator[str]:
+    with tempfile.TemporaryDirectory(prefix="curate-audit-") as folder:
+        write_attribution(dataset, licensing(dataset), Path(folder))
+        for name, content in ((CSV, Path.read_bytes), (PARQUET, _table)):
+            path = dataset.root / name
+            if path.is_file() and content(path) != content(Path(folder) / name):
+                yield f"{name} does not say what the dataset says"
+
+
+def _table(path: Path) -> Any:
+    try:
+        return pq.ParquetFile(path).read().to_pylist()
+    except (OSError, pa.ArrowInvalid) as error:
+        return f"unreadable: {error}"
+
+
+def _present(dataset: Dataset) -> list[str]:
+    return [name for name in (*PAGES, REPORT) if (dataset.root / name).is_file()]
