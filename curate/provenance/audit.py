@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from curate.errors import ContractError, CurateError, MissingInput
 from curate.plan import Plan
-from curate.provenance import account, chain, lineage, pages, partition, pictures, rejudge
+from curate.provenance import account, chain, identity, lineage, pages, partition, pictures, rejudge
 from curate.provenance.findings import AuditResult, bounded
 from curate.provenance.licensing import exceptions
 from curate.recipe import FIRST_LAYER, Recipe, recipe_from
@@ -85,6 +85,8 @@ class _Audit:
         recipe = self._recipe(plan)
         if recipe is not None:
             self.problems += bounded(lineage.check_lineage(self.dataset, recipe, self.chain))
+        if plan is not None and recipe is not None:
+            self._each_layer(lambda: identity.check_identity(self.dataset, plan, recipe))
         self._each_part(self._conserved)
         sound = not any(self._damaged(part) for part in self.shards)
         if recipe is not None:
@@ -112,6 +114,13 @@ class _Audit:
         except CurateError as error:
             self.problems.append(f"plan/PLAN.json: its recipe does not load: {error}")
             return None
+
+    def _each_layer(self, check: Callable[[], Iterable[str]]) -> None:
+        """Run a check over the whole dataset; a damaged file that stops it has been said."""
+        try:
+            self.problems += bounded(check())
+        except CANNOT_JUDGE as error:
+            self.problems.append(f"cannot be judged: {error}")
 
     def _each_part(self, check: Callable[[str], Iterable[str]]) -> None:
         """Run a check over all parts; damage that stops it in one part does not stop the others."""
