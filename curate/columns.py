@@ -95,7 +95,7 @@ LICENSE_GROUP = column("license_group", pa.string())  # open | sharealike | nonc
 EVIDENCE_LEVEL = column("evidence_level", pa.int8())
 
 # --- bytes as fetched ---------------------------------------------------------------------------
-BODY = column("body", pa.binary(), "transient")
+BODY = column("body", pa.large_binary(), "transient")  # originals may pass 2 GiB a shard
 ORIGINAL_SHA256 = column("original_sha256", pa.string())
 ORIGINAL_BYTES = column("original_bytes", pa.int64())
 OBSERVED_AT = column("observed_at", pa.string(), "observation")  # ISO 8601, UTC

@@ -112,8 +112,8 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
     rows_in = len(table)
     if step.layer == FIRST_LAYER:
         table = mark(table, table[c.DEFECT.name].to_pylist(), stage="source")
-    for stage, transform in zip(step.stages, transforms, strict=True):
-        table = apply(stage, table, transform)
+    for number, (stage, transform) in enumerate(zip(step.stages, transforms, strict=True), start=1):
+        table = _without_spent(apply(stage, table, transform), step.stages[number:])
     alive = living(table)
     tables: dict[FileRole, pa.Table] = {
         "data": table.filter(alive).select(_stored_columns(step)).combine_chunks()
@@ -134,6 +134,13 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
         files, layer=task.layer, part=task.part, fingerprint=task.fingerprint,
         input_digest=task.input_digest, rows_in=rows_in, tables=tables, marked=count_marks(dead),
     )  # fmt: skip
+
+
+def _without_spent(table: pa.Table, later: Sequence[Stage]) -> pa.Table:
+    """Let go of transient columns (the fetched bytes) that no later stage reads."""
+    wanted = {name for stage in later for name in stage.consumes.names}
+    spent = [f.name for f in table.schema if c.role_of(f) == "transient" and f.name not in wanted]
+    return table.drop_columns(spent) if spent else table
 
 
 def _stored_columns(step: Pass) -> list[str]:

@@ -159,3 +159,13 @@ def test_marks_are_checked() -> None:
     assert kind_of("http:404") == "http"
     assert with_marks(KEYS).column_names == ["key", *c.MARKS.names]
     assert with_marks(HALF) is HALF
+
+
+def test_fetched_bytes_of_a_shard_may_pass_two_gibibytes() -> None:
+    """Originals are megabytes each: the column must hold more than 32-bit offsets can."""
+    import pyarrow as pa
+
+    from curate import columns as c
+
+    assert c.BODY.type == pa.large_binary()
+    assert c.role_of(c.BODY) == "transient", "never stored, so no reader meets the type"
