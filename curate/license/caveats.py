@@ -29,13 +29,14 @@ RESERVED: Final = re.compile(
     re.IGNORECASE,
 )
 LIMITS: Final = re.compile(
+    r"(?=[a-z])(?:"  # every alternative begins with a letter: other places are passed at once
     r"non[- ]?commercial|personal use|private use|educational|editorial|research only|"
     r"\bmetadata\b|\b(?:data|dataset|database|texts?|code|software|audio|music|descriptions?|captions?|"
     r"thumbnails?|previews?)(?: only)? ?(?::|is\b|are\b|licen|under\b)|text only|permission|only for|"
     r"for .{0,30}\bonly\b|"
     r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
     r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
-    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required",
+    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required)",
     re.IGNORECASE,
 )
 DOUBT: Final = re.compile(

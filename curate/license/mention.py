@@ -55,7 +55,13 @@ class Mention:
 
 def tokens(text: str) -> list[Token]:
     """Words, numbers and signs of a folded text, in order."""
-    return [Token(m[0], m[0].lower(), m.start(), m.end()) for m in _TOKEN.finditer(text)]
+    found = ((m[0], *m.span()) for m in _TOKEN.finditer(text))
+    return [Token(word, word.lower(), start, end) for word, start, end in found]
+
+
+def may_begin(word: str) -> bool:
+    """Whether a mention may begin with a lower-case word; most words of most texts may not."""
+    return word in FIRST_WORDS or word.startswith(("cc", "creative"))
 
 
 class Reader:
@@ -74,7 +80,7 @@ class Reader:
     def read(self, at: int) -> tuple[Mention | None, int]:
         """The mention that begins at a token, and the position behind it."""
         word = self.word(at)
-        if word not in FIRST_WORDS and not word.startswith(("cc", "creative")):
+        if not may_begin(word):
             return None, at + 1
         begun = self._marker(at)
         if begun is None:

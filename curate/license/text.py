@@ -21,7 +21,7 @@ from curate.license.caveats import (
     SOFTWARE,
     UNNAMED,
 )
-from curate.license.mention import Mention, Reader
+from curate.license.mention import Mention, Reader, may_begin
 from curate.license.spdx import parse_spdx
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
@@ -206,7 +206,11 @@ def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
     found: list[_Found] = []
     at = 0
     blanked = neutral
-    while at < len(reader.tokens) and len(found) <= _MENTIONS:
+    starts = [n for n, token in enumerate(reader.tokens) if may_begin(token.word)]
+    for start in starts:
+        if start < at or len(found) > _MENTIONS:
+            continue
+        at = start
         mention, at_next = reader.read(at)
         if mention is not None:
             found.append(_checked(mention, neutral))
