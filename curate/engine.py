@@ -8,6 +8,7 @@ one shard. Resume is plan minus commits.
 from __future__ import annotations
 
 import datetime as dt
+import json
 import logging
 import os
 import sys
@@ -290,8 +291,6 @@ class _Worker:
 
 def _environment(cluster: Cluster) -> dict[str, str]:
     """Runtime facts for the workers, outside recipe and digests."""
-    import json
-
     return {"CURATE_CONNECT_TO": json.dumps(cluster.connect_to), "NO_ALBUMENTATIONS_UPDATE": "1"}
 
 

@@ -5,7 +5,6 @@ Nothing is taken on trust from the manifest but the list of what should be there
 
 from __future__ import annotations
 
-import hashlib
 import os
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
@@ -19,7 +18,7 @@ from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import Commit, FileEntry, commit_path, shard_id
 from curate.store.dataset import Dataset
-from curate.store.digest import bytes_sha256, table_digest
+from curate.store.digest import bytes_sha256, file_sha256, table_digest
 from curate.store.manifest import Layer, Manifest, Shard, bytes_digest, dataset_digest
 
 LAYERS_READ_WHOLE: Final = ("plan", "ledger")
@@ -162,18 +161,13 @@ def _check_file(dataset: Dataset, layer: Layer, entry: FileEntry, *, hashes: boo
     if path.stat().st_size != entry.bytes:
         yield f"{entry.path}: {path.stat().st_size} bytes, the manifest says {entry.bytes}"
         return
-    if hashes and _sha256(dataset, entry) != entry.sha256:
+    if hashes and file_sha256(dataset.path(entry)) != entry.sha256:
         yield f"{entry.path}: sha256 is not the one in the manifest: the file was changed"
         return
     try:
         yield from _check_content(dataset, layer, entry, hashes=hashes)
     except READ_ERRORS as error:
         yield f"{entry.path} does not read as Parquet: {str(error).splitlines()[0]}"
-
-
-def _sha256(dataset: Dataset, entry: FileEntry) -> str:
-    with dataset.path(entry).open("rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _check_content(

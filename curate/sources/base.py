@@ -15,6 +15,7 @@ import pyarrow as pa
 from pydantic import BaseModel, Field
 
 from curate.errors import ContractError, MissingInput
+from curate.store.digest import file_sha256
 
 NAME_PATTERN = r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$"
 BATCH_ROWS = 8192
@@ -66,14 +67,8 @@ class Source(BaseModel, frozen=True, extra="forbid"):
 
 
 def hash_file(path: Path, name: str) -> InputFile:
-    """The InputFile of a file on disk, read in pieces of 1 MiB."""
-    digest = hashlib.sha256()
-    size = 0
-    with path.open("rb") as stream:
-        while piece := stream.read(1 << 20):
-            digest.update(piece)
-            size += len(piece)
-    return InputFile(name=name, bytes=size, sha256=digest.hexdigest())
+    """The InputFile of a file on disk."""
+    return InputFile(name=name, bytes=path.stat().st_size, sha256=file_sha256(path))
 
 
 def hash_listing(lines: Iterable[str], name: str, total_bytes: int) -> InputFile:
