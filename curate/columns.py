@@ -54,6 +54,9 @@ CLAIM = pa.struct(
         pa.field("claimed_by", pa.string()),  # who made the claim: source or declarant
         pa.field("locator", pa.string()),  # where: file and column, page, XMP property
         pa.field("retrieved_at", pa.string()),  # ISO 8601, when the source states it
+        pa.field("http_status", pa.int16()),  # of the response that held it, if one did
+        pa.field("final_url", pa.string()),  # where that response, or the dump, came from
+        pa.field("response_sha256", pa.string()),  # of that response's body, or of the dump
     ]
 )
 SOURCE = column("source", pa.string(), nullable=False)

@@ -87,6 +87,9 @@ def test_the_same_rows_from_csv_parquet_and_jsonl(tmp_path: Path) -> None:
             "claimed_by": "test",
             "locator": "test#license",
             "retrieved_at": None,
+            "http_status": None,
+            "final_url": None,
+            "response_sha256": None,
         }
     ]
 

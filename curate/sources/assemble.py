@@ -241,7 +241,9 @@ def _claim_column(values: pa.Array, entry: ClaimColumn, layout: Layout) -> pa.St
         "retrieved_at": layout.retrieved_at,
     }
     parts = [
-        values if field.name == "value" else pa.repeat(pa.scalar(said[field.name], field.type), n)
+        values
+        if field.name == "value"
+        else pa.repeat(pa.scalar(said.get(field.name), field.type), n)
         for field in c.CLAIM
     ]
     return pa.StructArray.from_arrays(parts, fields=list(c.CLAIM))
