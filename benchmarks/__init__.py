@@ -1,0 +1,1 @@
+"""Programs that measure this project beside its peers; see benchmarks/README.md."""
