@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, Literal
 
 import numpy as np
 import pyarrow as pa
@@ -48,6 +48,19 @@ class ColumnMap(BaseModel, frozen=True, extra="forbid"):
         return self
 
 
+class EvidenceColumns(BaseModel, frozen=True, extra="forbid"):
+    """Columns that say, row by row, where and when a claim was got: for snapshots of an API.
+
+    What a row's column leaves empty is filled with what holds for the whole source.
+    """
+
+    locator: str | None = None
+    retrieved_at: str | None = None
+    http_status: str | None = None
+    final_url: str | None = None
+    response_sha256: str | None = None
+
+
 class ClaimColumn(BaseModel, frozen=True, extra="forbid"):
     """A raw column whose values become one claim a row; sources make their own of these."""
 
@@ -56,6 +69,21 @@ class ClaimColumn(BaseModel, frozen=True, extra="forbid"):
     level: int = Field(ge=0, le=5)
     claimed_by: str | None = None
     locator: str | None = None
+    evidence: EvidenceColumns = EvidenceColumns()
+
+    def wanted(self) -> list[str]:
+        """The raw columns it reads."""
+        return [self.column, *(name for name in self.evidence.model_dump().values() if name)]
+
+
+class CaptionColumn(BaseModel, frozen=True, extra="forbid"):
+    """A raw column of captions that come from elsewhere than the layout's others."""
+
+    column: str
+    origin: Literal["source", "own", "model"] = "source"
+    model: str | None = None
+    model_digest: str | None = None
+    language: str | None = None
 
 
 class LicenseColumn(ClaimColumn, frozen=True, extra="forbid"):
@@ -89,15 +117,30 @@ class Layout(BaseModel, frozen=True, extra="forbid"):
     source: str
     columns: ColumnMap
     licenses: tuple[ClaimColumn, ...] = ()
-    caption_origin: str = "source"
+    caption_origin: Literal["source", "own", "model"] = "source"
     caption_model: str | None = None
     caption_language: str | None = None
+    captions: tuple[CaptionColumn, ...] = ()
     retrieved_at: str | None = None
+    final_url: str | None = None
+    response_sha256: str | None = None
+
+    def caption_columns(self) -> list[CaptionColumn]:
+        """Every caption column with its origin: those of the mapping share the layout's."""
+        shared = [
+            CaptionColumn(
+                column=name, origin=self.caption_origin, model=self.caption_model,
+                language=self.caption_language,
+            )
+            for name in self.columns.captions
+        ]  # fmt: skip
+        return [*shared, *self.captions]
 
     def wanted(self) -> list[str]:
         """The source columns to read, each once."""
         single = [getattr(self.columns, name) for name in (*TEXTS, "width", "height")]
-        names = [*single, *self.columns.captions, *(entry.column for entry in self.licenses)]
+        captions = [entry.column for entry in self.caption_columns()]
+        names = [*single, *captions, *(name for e in self.licenses for name in e.wanted())]
         return list(dict.fromkeys(name for name in names if name is not None))
 
 
@@ -107,7 +150,7 @@ def assemble(batch: RawBatch, layout: Layout) -> pa.Table:
     texts = {name: _read(batch, getattr(layout.columns, name)) for name in TEXTS}
     faults |= {name: text.bad for name, text in texts.items()}
     captions, faults["caption"] = _captions(batch, layout)
-    claims, faults["license"] = _claims(batch, layout)
+    claims, faults["license"], faults["evidence"] = _claims(batch, layout)
     sizes = {
         name: _read(batch, getattr(layout.columns, name), numbers=True)
         for name in ("width", "height")
@@ -204,54 +247,87 @@ def _defects(
 
 def _captions(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes]]:
     """The captions of each row, in the order of the columns and of the lists in them."""
-    found = [to_entries(batch.columns[name]) for name in layout.columns.captions]
+    entries = layout.caption_columns()
+    found = [to_entries(batch.columns[entry.column]) for entry in entries]
     bad = {row: digest for _, text in found for row, digest in text.bad.items()}
     rows = np.concatenate([rows for rows, _ in found] or [np.empty(0, np.int64)])
-    texts = pa.chunked_array([text.values for _, text in found], pa.string()).combine_chunks()
-    texts, rows = _sorted_by_row(texts, rows)
-    n = len(texts)
-    constant = (layout.caption_origin, layout.caption_model, None, layout.caption_language)
-    parts = [texts, *(pa.repeat(pa.scalar(value, pa.string()), n) for value in constant)]
-    return _listed(pa.StructArray.from_arrays(parts, fields=list(c.CAPTION)), rows, batch.rows), bad
-
-
-def _claims(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes]]:
-    """The licence claims of each row, one for each licence column that says something."""
-    found = [to_json_text(batch.columns[entry.column]) for entry in layout.licenses]
-    bad = {row: digest for text in found for row, digest in text.bad.items()}
     pieces = [
-        _claim_column(text.values, entry, layout)
-        for text, entry in zip(found, layout.licenses, strict=True)
+        _caption_column(text.values, entry) for (_, text), entry in zip(found, entries, strict=True)
     ]
+    captions = pa.chunked_array(pieces, c.CAPTION).combine_chunks()
+    said = np.asarray(captions.field("text").is_valid(), bool)
+    return _listed(*_sorted_by_row(captions, rows, said), batch.rows), bad
+
+
+def _caption_column(values: pa.Array, entry: CaptionColumn) -> pa.StructArray:
+    constant = (entry.origin, entry.model, entry.model_digest, entry.language)
+    parts = [values, *(pa.repeat(pa.scalar(value, pa.string()), len(values)) for value in constant)]
+    return pa.StructArray.from_arrays(parts, fields=list(c.CAPTION))
+
+
+def _claims(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes], dict[int, bytes]]:
+    """The licence claims of each row, one for each licence column that says something.
+
+    Beside them the rows whose claim, and the rows whose evidence, is no text that fits.
+    """
+    bad: dict[int, bytes] = {}
+    unproven: dict[int, bytes] = {}
+    pieces = []
+    for entry in layout.licenses:
+        text = to_json_text(batch.columns[entry.column])
+        evidence = {
+            name: _read(batch, column, numbers=name == "http_status")
+            for name, column in entry.evidence.model_dump().items()
+            if column is not None
+        }
+        bad |= text.bad
+        for told in evidence.values():
+            unproven |= told.bad
+        values = {name: told.values for name, told in evidence.items()}
+        pieces.append(_claim_column(text.values, values, entry, layout))
     claims = pa.chunked_array(pieces, c.CLAIM).combine_chunks()
     rows = np.tile(np.arange(batch.rows), len(pieces))
     said = np.asarray(claims.field("value").is_valid(), bool)
-    order = np.flatnonzero(said)
-    order = order[np.argsort(rows[order], kind="stable")]
-    return _listed(claims.take(pa.array(order)), rows[order], batch.rows), bad
+    return _listed(*_sorted_by_row(claims, rows, said), batch.rows), bad, unproven
 
 
-def _claim_column(values: pa.Array, entry: ClaimColumn, layout: Layout) -> pa.StructArray:
-    n = len(values)
-    said = {
+def _claim_column(
+    values: pa.Array, evidence: Mapping[str, pa.Array], entry: ClaimColumn, layout: Layout
+) -> pa.StructArray:
+    same = {
         "kind": entry.kind,
         "level": entry.level,
         "claimed_by": entry.claimed_by or layout.source,
         "locator": entry.locator or f"{layout.source}#{entry.column}",
         "retrieved_at": layout.retrieved_at,
+        "final_url": layout.final_url,
+        "response_sha256": layout.response_sha256,
     }
-    parts = [
-        values
-        if field.name == "value"
-        else pa.repeat(pa.scalar(said.get(field.name), field.type), n)
-        for field in c.CLAIM
-    ]
+    parts = []
+    for field in c.CLAIM:
+        everywhere = pa.scalar(same.get(field.name), field.type)
+        if field.name == "value":
+            parts.append(values)
+        elif field.name not in evidence:
+            parts.append(pa.repeat(everywhere, len(values)))
+        else:
+            own = _fits(evidence[field.name], field.type)
+            parts.append(own if everywhere.as_py() is None else pc.fill_null(own, everywhere))
     return pa.StructArray.from_arrays(parts, fields=list(c.CLAIM))
 
 
-def _sorted_by_row(values: pa.Array, rows: np.ndarray) -> tuple[pa.Array, np.ndarray]:
+def _fits(values: pa.Array, kind: pa.DataType) -> pa.Array:
+    """Values as `kind`; numbers that no HTTP status can be are left out."""
+    if not pa.types.is_integer(kind):
+        return values
+    return pc.if_else(pc.less(values, 1000), values, None).cast(kind)
+
+
+def _sorted_by_row(
+    values: pa.Array, rows: np.ndarray, said: np.ndarray
+) -> tuple[pa.Array, np.ndarray]:
     """The values that are there, ordered by row, with the row of each."""
-    order = np.flatnonzero(np.asarray(values.is_valid(), bool))
+    order = np.flatnonzero(said)
     order = order[np.argsort(rows[order], kind="stable")]
     return values.take(pa.array(order, pa.int64())), rows[order]
 

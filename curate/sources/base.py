@@ -36,6 +36,8 @@ class Source(BaseModel, frozen=True, extra="forbid"):
     """
 
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path", "root"})
+    WHY: ClassVar[str] = ""  # why its claims stand on the rung they stand on, in a sentence
+    WORTH: ClassVar[str] = ""  # what its licence claim is worth, for docs/sources.md and cards
 
     name: str = Field(pattern=NAME_PATTERN)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date, datetime
 from pathlib import Path
 from typing import Literal
 
@@ -11,6 +10,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from curate.errors import MissingInput
+from curate.sources.adapter import iso_date
 from curate.sources.assemble import ColumnMap, Layout, LicenseColumn, assemble
 from curate.sources.base import InputFile, Source, existing, hash_file
 from curate.sources.read import Format, read_rows, table_files
@@ -38,12 +38,7 @@ class Table(Source):
     @field_validator("retrieved_at", mode="before")
     @classmethod
     def _iso(cls, value: object) -> object:
-        """YAML reads a bare date as a date; ISO 8601 text is what evidence keeps."""
-        if isinstance(value, date):
-            return value.isoformat()
-        if isinstance(value, str):
-            datetime.fromisoformat(value)
-        return value
+        return iso_date(value)
 
     def layout(self) -> Layout:
         """How columns become candidates."""
