@@ -7,11 +7,22 @@ from typing import Annotated
 from pydantic import Field
 
 from curate.sources.base import Source
+from curate.sources.commoncatalog import CommonCatalog
+from curate.sources.coyo import Coyo
 from curate.sources.demo import Demo
 from curate.sources.folder import Folder
+from curate.sources.fondant import Fondant
+from curate.sources.laion import Laion
+from curate.sources.pd12m import Pd12m
 from curate.sources.table import Table
 
-AnySource = Annotated[Table | Folder | Demo, Field(discriminator="kind")]
+AnySource = Annotated[
+    Table | Folder | Demo | Fondant | Laion | Coyo | CommonCatalog | Pd12m,
+    Field(discriminator="kind"),
+]
 """What `source:` in a recipe may be: an explicit list, told apart by `kind`."""
 
-__all__ = ["AnySource", "Demo", "Folder", "Source", "Table"]
+__all__ = [
+    "AnySource", "CommonCatalog", "Coyo", "Demo", "Folder", "Fondant", "Laion", "Pd12m", "Source",
+    "Table",
+]  # fmt: skip

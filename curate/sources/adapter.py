@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -16,7 +16,7 @@ from typing import Any, ClassVar, Final
 import pyarrow as pa
 from pydantic import BaseModel, Field, field_validator
 
-from curate.errors import MissingInput, RecipeError
+from curate.errors import ContractError, MissingInput, RecipeError
 from curate.sources.assemble import CaptionColumn, ClaimColumn, ColumnMap, Layout, assemble
 from curate.sources.base import InputFile, Source, existing, hash_file
 from curate.sources.read import Format, RawBatch, column_names, read_rows, table_files
@@ -53,13 +53,15 @@ class Adapter(Source):
 
     `CLAIMS` carry the rung of a value read from the publisher; a copy loses `COPY_LOSES` rungs,
     0 where the set is itself a third party's, so that its rung is already that of such a claim.
-    Columns in `MAY_LACK` are read as empty where a file has none of that name.
+    Columns in `MAY_LACK` are read as empty where a file has none of that name. `DERIVED` names the
+    columns that `derive` makes, and from which raw ones.
     """
 
     COLUMNS: ClassVar[ColumnMap]
     CAPTIONS: ClassVar[tuple[CaptionColumn, ...]] = ()
     CLAIMS: ClassVar[tuple[ClaimColumn, ...]] = ()
     MAY_LACK: ClassVar[frozenset[str]] = frozenset()
+    DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     COPY_LOSES: ClassVar[int] = 1
 
     path: Path
@@ -93,9 +95,15 @@ class Adapter(Source):
             yield assemble(batch, layout)
 
     def batches(self, wanted: list[str]) -> Iterator[RawBatch]:
-        """Raw rows with the wanted columns; a source that must derive or join some overrides it."""
+        """Raw rows with the wanted columns; a source that must join tables overrides it."""
+        raw = list(dict.fromkeys(n for name in wanted for n in self.DERIVED.get(name, (name,))))
         for file, format in self.tables():
-            yield from read_known(file, format, wanted, self.MAY_LACK)
+            for batch in read_known(file, format, raw, self.MAY_LACK):
+                yield self.derive(batch) if self.DERIVED else batch
+
+    def derive(self, batch: RawBatch) -> RawBatch:
+        """The batch with the columns of `DERIVED` added."""
+        raise ContractError(f"{type(self).__name__} names DERIVED columns and does not make them")
 
     def tables(self) -> list[tuple[Path, Format]]:
         """The files to read, sorted, each with its format."""
@@ -122,7 +130,7 @@ def read_known(
     lacking = [name for name in wanted if name in may_lack and name not in found]
     for batch in read_rows(file, format, [name for name in wanted if name not in lacking]):
         nulls = {name: pa.nulls(batch.rows) for name in lacking}
-        yield RawBatch(batch.rows, {**batch.columns, **nulls}, batch.broken)
+        yield RawBatch(batch.rows, {**batch.columns, **nulls}, batch.broken, batch.unfit)
 
 
 def dump_sha256(inputs: list[InputFile]) -> str:

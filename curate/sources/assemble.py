@@ -54,6 +54,7 @@ class EvidenceColumns(BaseModel, frozen=True, extra="forbid"):
     What a row's column leaves empty is filled with what holds for the whole source.
     """
 
+    claimed_by: str | None = None
     locator: str | None = None
     retrieved_at: str | None = None
     http_status: str | None = None
@@ -160,7 +161,7 @@ def assemble(batch: RawBatch, layout: Layout) -> pa.Table:
     faults["url"] = _wrong_urls(values["url"], faults["url"])
     faults["path"] = _wrong_paths(values["path"], faults["path"])
     key = _keys(batch.rows, layout.source, values, faults)
-    defect = _defects(batch.rows, values, faults)
+    defect = _defects(batch.rows, values, faults, batch.unfit)
     return pa.table(
         [key, pa.repeat(pa.scalar(layout.source), batch.rows), *values.values(), captions, claims,
          sizes["width"].values, sizes["height"].values, defect],
@@ -229,12 +230,18 @@ def _content(
 
 
 def _defects(
-    rows: int, values: Mapping[str, pa.Array], faults: Mapping[str, Mapping[int, bytes]]
+    rows: int,
+    values: Mapping[str, pa.Array],
+    faults: Mapping[str, Mapping[int, bytes]],
+    unfit: Mapping[int, str],
 ) -> pa.Array:
-    """`malformed:<column>` of the first column at fault; a row without any address is at fault."""
+    """`malformed:<column>` of the first column at fault; a row without any address is at fault.
+
+    A row that is merely no picture says so, where nothing else is wrong with it.
+    """
     nowhere = pc.and_(pc.is_null(values["url"]), pc.is_null(values["path"]))
     nothing = pc.and_(nowhere, pc.is_null(values["id"]))
-    names: list[str | None] = [None] * rows
+    names: list[str | None] = [unfit.get(row) for row in range(rows)]
     for row in pc.indices_nonzero(nowhere).to_pylist():
         names[row] = "malformed:url"
     for row in pc.indices_nonzero(nothing).to_pylist():

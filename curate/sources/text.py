@@ -87,6 +87,27 @@ def to_entries(raw: Raw) -> tuple[np.ndarray, Text]:
     return rows, Text(values, {int(rows[entry]): digest for entry, digest in text.bad.items()})
 
 
+def to_python(raw: Raw) -> list[object]:
+    """The values as Python objects; a string that is not UTF-8 comes out as its bytes."""
+    if not isinstance(raw, pa.Array):
+        return list(raw)
+    try:
+        return list(raw.to_pylist())
+    except UnicodeDecodeError:
+        plain = raw.dictionary_decode() if pa.types.is_dictionary(raw.type) else raw
+    if pa.types.is_nested(plain.type):
+        return _pylist(plain)
+    values = plain.cast(pa.large_binary()).to_pylist()
+    return [value if value is None else _decoded(value) for value in values]
+
+
+def _decoded(value: bytes) -> object:
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return value
+
+
 def _from_arrow(array: pa.Array) -> Text:
     kind = array.type
     if pa.types.is_dictionary(kind):
