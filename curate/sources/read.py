@@ -31,11 +31,15 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class RawBatch:
-    """Rows as read: one raw column a name; `broken` maps unreadable rows to a digest of them."""
+    """Rows as read: one raw column a name; `broken` maps unreadable rows to a digest of them.
+
+    `unfit` maps rows that are read well but are no picture (a video) to their reason.
+    """
 
     rows: int
     columns: Mapping[str, Raw]
     broken: Mapping[int, bytes] = field(default_factory=dict)
+    unfit: Mapping[int, str] = field(default_factory=dict)
 
 
 def table_files(path: Path, format: Format | None) -> list[tuple[Path, Format]]:
