@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
 import numpy as np
 import numpy.typing as npt
@@ -11,58 +12,76 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import columns as c
+from curate.license.answer import REASONS, Parsed
+from curate.license.codes import Codes, Rows, chunks_of, encode, factorize, on_threads
 from curate.license.evidence import NOTHING, Claim, Decision, resolve
 from curate.license.parse import parse
 from curate.license.policy import group_of
 
-Rows = npt.NDArray[np.int64]
-
-SCHEMA = pa.schema(
-    [("status", pa.string()), ("id", pa.string()), ("expression", pa.string()),
-     ("reason", pa.string()), ("matched", pa.string()), ("family", pa.string())]
+_FEW = pa.dictionary(pa.int8(), pa.string())
+_MANY = pa.dictionary(pa.int32(), pa.string())
+SCHEMA: Final = pa.schema(
+    [("status", _FEW), ("id", _MANY), ("expression", _MANY), ("reason", _FEW), ("matched", _MANY),
+     ("family", _MANY)]
 )  # fmt: skip
+_CLOSED: Final = {"status": ("ok", "ambiguous", "reject"), "reason": tuple(REASONS)}
+"""Columns whose values are known beforehand: their dictionaries are always these."""
+
+
+@dataclass(frozen=True, slots=True)
+class Answers:
+    """The distinct answers of a column, and for each row the place of its answer among them."""
+
+    distinct: Sequence[Parsed]
+    rows: Rows
+
+    def column(self, name: str) -> pa.DictionaryArray:
+        """One attribute of the answers, such as `id`, a value a row; no value twice in it."""
+        type_ = SCHEMA.field(name).type
+        given: list[str | None] = [getattr(answer, name) for answer in self.distinct]
+        values = _CLOSED.get(name) or list(dict.fromkeys(v for v in given if v is not None))
+        place = {value: number for number, value in enumerate(values)}
+        places = pa.array([None if v is None else place[v] for v in given], type_.index_type)
+        return pa.DictionaryArray.from_arrays(
+            places.take(pa.array(self.rows)), pa.array(values, pa.string()), safe=False
+        )
+
+    def table(self) -> pa.Table:
+        """All attributes, as in SCHEMA."""
+        columns = on_threads(self.column, SCHEMA.names, rows=len(self.rows))
+        return pa.table(columns, schema=SCHEMA)
+
+
+def read_column(values: pa.Array | pa.ChunkedArray, source_kind: str) -> Answers:
+    """`parse` over a column of text, bytes, numbers or truth values, plain or dictionary-encoded.
+
+    A null is `reject`, `empty`; bytes that are not UTF-8 are `reject`, `not_text`. TypeError for a
+    column of lists or structs.
+    """
+    codes = encode(values)
+    answers = [parse(value, source_kind) for value in _values(codes)]
+    return Answers([*answers, parse(None, source_kind)], codes.rows)
 
 
 def parse_column(values: pa.Array | pa.ChunkedArray, source_kind: str) -> pa.Table:
-    """A table of dictionary-encoded answers, one row a value; a null is `reject`, `empty`.
-
-    Columns as in SCHEMA, each a dictionary over the distinct answers. Cast to string where needed.
-    """
-    whole = values.combine_chunks() if isinstance(values, pa.ChunkedArray) else values
-    coded = whole if pa.types.is_dictionary(whole.type) else pc.dictionary_encode(whole)
-    answers = [parse(value, source_kind) for value in _texts(coded.dictionary)]
-    answers.append(parse(None, source_kind))
-    indices = pc.fill_null(coded.indices.cast(pa.int32()), len(answers) - 1)
-    columns = {
-        name: _look_up([getattr(answer, name) for answer in answers], indices)
-        for name in SCHEMA.names
-    }
-    return pa.table(columns)
+    """The table of `read_column`: dictionary columns as in SCHEMA, one row a value."""
+    return read_column(values, source_kind).table()
 
 
-def _texts(dictionary: pa.Array) -> list[object]:
-    """Distinct values as Python objects; bytes that are not UTF-8 become None."""
-    kind = dictionary.type
-    if pa.types.is_string(kind) or pa.types.is_large_string(kind):
-        dictionary = dictionary.cast(pa.large_binary())
-    if not (pa.types.is_binary(dictionary.type) or pa.types.is_large_binary(dictionary.type)):
-        return list(dictionary.to_pylist())
-    return [_decoded(raw) for raw in dictionary.to_pylist()]
-
-
-def _decoded(raw: bytes | None) -> str | None:
+def _values(codes: Codes) -> list[object]:
+    """Distinct values as Python objects; text that is not UTF-8 stays bytes."""
     try:
-        return None if raw is None else raw.decode()
+        values = codes.distinct.to_pylist()
     except UnicodeDecodeError:
-        return None
+        values = codes.distinct.cast(pa.large_binary()).to_pylist()
+    return [_decoded(value) if isinstance(value, bytes) else value for value in values]
 
 
-def _look_up(entries: Sequence[str | None], indices: pa.Array) -> pa.DictionaryArray:
-    """The column that holds `entries[index]`, as a dictionary over the distinct entries."""
-    distinct = list(dict.fromkeys(entry for entry in entries if entry is not None))
-    place = {entry: number for number, entry in enumerate(distinct)}
-    remap = pa.array([None if e is None else place[e] for e in entries], pa.int32())
-    return pa.DictionaryArray.from_arrays(remap.take(indices), pa.array(distinct, pa.string()))
+def _decoded(raw: bytes) -> str | bytes:
+    try:
+        return raw.decode()
+    except UnicodeDecodeError:
+        return raw
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,45 +97,58 @@ class Judged:
 
 
 def judge(claims: pa.Array | pa.ChunkedArray) -> Judged:
-    """Resolve a CLAIMS column; every distinct set of claims is resolved once."""
-    whole = claims.combine_chunks() if isinstance(claims, pa.ChunkedArray) else claims
-    if isinstance(whole, pa.ChunkedArray):
-        whole = pa.concat_arrays(whole.chunks) if whole.num_chunks else pa.array([], c.CLAIMS.type)
-    counts = np.asarray(pc.fill_null(pc.list_value_length(whole), 0), np.int64)
-    codes, distinct = _claim_codes(pc.list_flatten(whole))
-    starts = np.concatenate([[0], np.cumsum(counts)])[:-1]
+    """Resolve a CLAIMS column; every distinct sequence of claims is resolved once."""
+    chunks = chunks_of(claims)
+    if not chunks:
+        return Judged([NOTHING], np.zeros(0, np.int32))
+    counts = np.concatenate([_counts(chunk) for chunk in chunks])
+    codes, distinct = _claim_codes(pa.chunked_array([pc.list_flatten(chunk) for chunk in chunks]))
+    starts = np.cumsum(counts) - counts
     decisions: list[Decision] = [NOTHING]
-    rows: Rows = np.zeros(len(counts), np.int64)
-    for count in np.unique(counts[counts > 0]):
-        where = np.flatnonzero(counts == count)
-        matrix = codes[starts[where][:, None] + np.arange(count)]
-        sets, inverse = np.unique(matrix, axis=0, return_inverse=True)
-        rows[where] = inverse.reshape(-1) + len(decisions)
-        decisions += [resolve(distinct[code] for code in found) for found in sets.tolist()]
+    rows: Rows = np.zeros(len(counts), np.int32)
+    for count in np.unique(counts[counts > 0]).tolist():
+        where = np.flatnonzero(counts == count) if (counts != count).any() else slice(None)
+        found, sequences = _sequences(codes, starts[where], count)
+        rows[where] = found + len(decisions)
+        decisions += [resolve(distinct[code] for code in codes) for codes in sequences]
     return Judged(decisions, rows)
 
 
-def _claim_codes(flat: pa.StructArray) -> tuple[Rows, list[Claim]]:
+def _counts(chunk: pa.Array) -> npt.NDArray[np.int64]:
+    return np.asarray(pc.fill_null(pc.list_value_length(chunk), 0), np.int64)
+
+
+def _sequences(
+    codes: Rows, starts: npt.NDArray[np.int64], count: int
+) -> tuple[Rows, list[list[int]]]:
+    """The distinct runs of `count` codes that begin at `starts`, and which run each start has."""
+    width = np.int64(codes.max() + 1)
+    found, _ = factorize(codes[starts].astype(np.int64))
+    for step in range(1, count):
+        found, _ = factorize(found * width + codes[starts + step])
+    first = np.zeros(found.max() + 1, np.int64)
+    first[found[::-1]] = starts[::-1]  # of several, the last assignment stands: the first row
+    return found, codes[first[:, None] + np.arange(count)].tolist()
+
+
+def _claim_codes(flat: pa.ChunkedArray) -> tuple[Rows, list[Claim]]:
     """A number for each claim, equal for claims of equal kind, value and rung; and those claims."""
-    kinds, values = (_codes(flat.field(name)) for name in ("kind", "value"))
-    levels = np.asarray(pc.fill_null(flat.field("level"), 0), np.int64).clip(0, 5)
-    width = len(values[1]) or 1
-    combined = (kinds[0] * width + values[0]) * 6 + levels
-    distinct, codes = np.unique(combined, return_inverse=True)
+    kinds, values = (encode(pc.struct_field(flat, name)) for name in ("kind", "value"))
+    levels = pc.fill_null(pc.struct_field(flat, "level"), 0)
+    width, rungs = len(values.distinct) + 1, 6
+    combined = kinds.rows.astype(np.int64) * width + values.rows
+    combined = combined * rungs + np.asarray(levels, np.int64).clip(0, rungs - 1)
+    codes, distinct = factorize(combined)
+    kind_texts, value_texts = (
+        [v if isinstance(v, str) else None for v in [*_values(part), None]]
+        for part in (kinds, values)
+    )
     claims = []
     for code in distinct.tolist():
-        rest, level = divmod(code, 6)
+        rest, level = divmod(code, rungs)
         kind, value = divmod(rest, width)
-        claims.append(Claim(kind=kinds[1][kind] or "", value=values[1][value], level=level))
-    return codes.reshape(-1), claims
-
-
-def _codes(texts: pa.Array) -> tuple[Rows, list[str | None]]:
-    """A number for each text and the texts by number; the last stands for null."""
-    coded = pc.dictionary_encode(texts)
-    known = [_decoded(raw) for raw in coded.dictionary.cast(pa.large_binary()).to_pylist()]
-    indices = np.asarray(pc.fill_null(coded.indices.cast(pa.int64()), len(known)), np.int64)
-    return indices, [*known, None]
+        claims.append(Claim(kind=kind_texts[kind] or "", value=value_texts[value], level=level))
+    return codes, claims
 
 
 def group_column(table: pa.Table) -> pa.Array:

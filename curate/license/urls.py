@@ -29,6 +29,12 @@ _PRETENDING = re.compile(
 _MEANINGFUL_QUERY = re.compile(r"(?:^|&)(?:jurisdiction|version|license|licence|l|u|url)=", re.I)
 _PORTS_ONLY = {(t.unit, t.version) for t in CREATIVE_COMMONS if t.jurisdiction}
 
+_CANONICAL: Final = {
+    scheme + t.url.removeprefix("https:").rstrip("/") + end: t
+    for t in CREATIVE_COMMONS for scheme in ("https:", "http:") for end in ("/", "")
+}  # fmt: skip
+"""The forms that most columns hold, found without reading them."""
+
 _CC_HOSTS = frozenset({"creativecommons.org", "www.creativecommons.org"})
 _SPDX_HOSTS = frozenset({"spdx.org", "www.spdx.org"})
 _RIGHTS_HOSTS = frozenset({"rightsstatements.org", "www.rightsstatements.org"})
@@ -65,6 +71,9 @@ _OTHER_PATHS: Final[dict[str, dict[str, str]]] = {
 def parse_url(text: str) -> Parsed:
     """The tool an address names, or why it names none. `text` is the address and nothing else."""
     url = text.strip(" \t\r\n")
+    found = _CANONICAL.get(url)
+    if found is not None:
+        return accepted(found, "url", url)
     if not url:
         return rejected("empty")
     if len(url) > LIMIT:
