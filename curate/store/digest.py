@@ -7,15 +7,21 @@ same rows have the same digest whatever their chunking, offsets or Parquet encod
 from __future__ import annotations
 
 import hashlib
+import itertools
 import json
+from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate.columns import role_of
+
+FORM: Final = "curate-table/2"
+"""Names the rule of `table_digest`; another rule gives every dataset another digest."""
+SHA256_BYTES: Final = 32
 
 
 def canonical_json(value: Any) -> bytes:
@@ -33,7 +39,10 @@ def bytes_sha256(data: bytes | memoryview) -> str:
 
 
 def file_sha256(path: str | Path) -> str:
-    """Lower-case hex sha256 of a file, read piece by piece; raises OSError if it cannot be read."""
+    """Lower-case hex sha256 of a file, read piece by piece; raises OSError if it cannot be read.
+
+    Python's lock is free meanwhile, so threads hash several files at once.
+    """
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
@@ -42,25 +51,98 @@ def table_digest(table: pa.Table) -> str:
     """Hex sha256 over names, types, metadata and values of the `fact` columns in order.
 
     Of columns with role `model` it covers name, type, field metadata (model digest, dtype, shape)
-    and which rows are null, not the values; observations and transients are left out.
+    and which rows are null, not the values; observations and transients are left out. A table read
+    piece by piece has the same digest: see TableDigest.
     """
-    hasher = hashlib.sha256()
-    hasher.update(len(table).to_bytes(8, "little"))
-    for field in table.schema:
-        role = role_of(field)
-        if role not in ("fact", "model"):
-            continue
-        own = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"curate.")}
-        notes = {k.decode(): v.decode() for k, v in sorted(own.items())}
-        hasher.update(canonical_json([field.name, type_name(field.type), notes]))
-        array = table[field.name].combine_chunks()
-        if isinstance(array, pa.ChunkedArray):
-            array = pa.concat_arrays(array.chunks) if array.num_chunks else pa.array([], field.type)
-        if role == "model":
-            _hash_nulls(hasher, array)
-        else:
-            _hash_array(hasher, array)
-    return hasher.hexdigest()
+    digest = TableDigest(table.schema)
+    digest.update(table)
+    return digest.hexdigest()
+
+
+class TableDigest:
+    """The digest of a table that comes in pieces, in row order, cut anywhere.
+
+    Each column is some streams of bytes, hashed apart: one byte a slot for validity; then, by
+    type, little-endian numbers, or lengths (int64) and bytes of text, or lengths and items of a
+    list, or the members of a struct. Null slots count as zero or empty. A file inside a struct
+    (the `bytes` of a picture) enters by its own sha256, 32 bytes a row, zeros for null: whoever
+    has to check that hash anyway hashes the file once. The digest is the sha256 of the canonical
+    JSON of FORM, the number of rows and, a column, its name, type, notes and streams' digests.
+    """
+
+    def __init__(self, schema: pa.Schema) -> None:
+        covered = [field for field in schema if role_of(field) in ("fact", "model")]
+        self._columns = [(field, _Streams()) for field in covered]
+        self._rows = 0
+
+    def update(
+        self, rows: pa.Table | pa.RecordBatch, known: Mapping[str, bytes] | None = None
+    ) -> None:
+        """Add the next rows.
+
+        `known` has, for a struct column in one chunk, the sha256s of its file, as `file_sha256s`
+        gives them, so that they are taken once.
+        """
+        known = known or {}
+        self._rows += rows.num_rows
+        for field, streams in self._columns:
+            column = rows.column(field.name)
+            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
+                if not len(chunk):
+                    continue  # an empty piece is no piece, so that cutting leaves no trace
+                streams.start()
+                if role_of(field) == "model":
+                    streams.valid(chunk)
+                else:
+                    _feed(streams, chunk, known.get(field.name))
+
+    def hexdigest(self) -> str:
+        """The digest of the rows so far."""
+        told = [
+            [field.name, type_name(field.type), _notes(field), streams.digests()]
+            for field, streams in self._columns
+        ]
+        return json_digest([FORM, self._rows, told])
+
+
+class _Streams:
+    """The hashed streams of one column, in the order in which its type names them."""
+
+    def __init__(self) -> None:
+        self._hashers: list[Any] = []
+        self._place = 0
+
+    def start(self) -> None:
+        """Begin the next piece: its streams come in the same order again."""
+        self._place = 0
+
+    def feed(self, data: bytes | memoryview) -> None:
+        """Add to the next stream."""
+        if self._place == len(self._hashers):
+            self._hashers.append(hashlib.sha256())
+        self._hashers[self._place].update(data)
+        self._place += 1
+
+    def valid(self, array: pa.Array) -> None:
+        """One byte a slot."""
+        self.feed(np.ascontiguousarray(np.asarray(pc.is_valid(array))).tobytes())
+
+    def digests(self) -> list[str]:
+        return [hasher.hexdigest() for hasher in self._hashers]
+
+
+def file_sha256s(array: pa.Array) -> bytes:
+    """sha256 of each value of a binary array, 32 bytes a slot, zeros for null; nothing is copied."""
+    if not len(array):
+        return b""
+    _, offsets, data = array.buffers()
+    width = np.dtype("<i8") if _is_large(array.type) else np.dtype("<i4")
+    ends = np.frombuffer(offsets, width)[array.offset : array.offset + len(array) + 1].tolist()
+    view = memoryview(data if data is not None else b"")
+    found = [hashlib.sha256(view[a:b]).digest() for a, b in itertools.pairwise(ends)]
+    for slot in np.flatnonzero(np.asarray(pc.is_null(array))).tolist() if array.null_count else ():
+        found[slot] = bytes(SHA256_BYTES)
+    return b"".join(found)
 
 
 def type_name(kind: pa.DataType) -> str:
@@ -75,48 +157,53 @@ def type_name(kind: pa.DataType) -> str:
     return str(kind)
 
 
-def _hash_nulls(hasher: Any, array: pa.Array) -> None:
-    hasher.update(np.packbits(np.asarray(pc.is_valid(array))).tobytes())
+def _notes(field: pa.Field) -> dict[str, str]:
+    """What the field says of itself: role, model digest, dtype, shape."""
+    own = {k: v for k, v in (field.metadata or {}).items() if k.startswith(b"curate.")}
+    return {k.decode(): v.decode() for k, v in sorted(own.items())}
 
 
-def _hash_array(hasher: Any, array: pa.Array) -> None:
-    """Feed validity, lengths and values of one array; null slots count as empty or zero."""
+def _feed(streams: _Streams, array: pa.Array, known: bytes | None = None) -> None:
+    """Feed one array to the streams of its type, as TableDigest says."""
     kind = array.type
-    _hash_nulls(hasher, array)
+    streams.valid(array)
     if pa.types.is_struct(kind):
         for index in range(kind.num_fields):
             child = pc.struct_field(array, index)
-            _hash_array(hasher, child)
-    elif (
-        pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind) or pa.types.is_large_list(kind)
-    ):
+            if _is_file(child.type):
+                streams.valid(child)
+                streams.feed(file_sha256s(child) if known is None else known)
+            else:
+                _feed(streams, child)
+    elif pa.types.is_fixed_size_list(kind) or pa.types.is_list(kind):
         lengths = pc.fill_null(pc.list_value_length(array), 0)
-        hasher.update(np.asarray(lengths, dtype="<i8").tobytes())
-        _hash_array(hasher, pc.list_flatten(array))
+        streams.feed(np.asarray(lengths, dtype="<i8").tobytes())
+        _feed(streams, pc.list_flatten(array))
     elif pa.types.is_fixed_size_binary(kind):
-        _hash_array(hasher, array.cast(pa.binary()))
-    elif pa.types.is_string(kind) or pa.types.is_binary(kind) or _is_large(kind):
+        _feed(streams, array.cast(pa.binary()))
+    elif pa.types.is_string(kind) or pa.types.is_large_string(kind) or _is_file(kind):
         lengths = pc.fill_null(pc.binary_length(array), 0)
-        hasher.update(np.asarray(lengths, dtype="<i8").tobytes())
-        for piece in _value_bytes(array):
-            hasher.update(piece)
-    elif pa.types.is_null(kind):
-        return
-    else:
+        streams.feed(np.asarray(lengths, dtype="<i8").tobytes())
+        streams.feed(_value_bytes(array))
+    elif not pa.types.is_null(kind):
         zero = pa.scalar(False) if pa.types.is_boolean(kind) else pa.scalar(0).cast(kind)
-        hasher.update(np.ascontiguousarray(np.asarray(pc.fill_null(array, zero))).tobytes())
+        streams.feed(np.ascontiguousarray(np.asarray(pc.fill_null(array, zero))).tobytes())
+
+
+def _is_file(kind: pa.DataType) -> bool:
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
 
 
 def _is_large(kind: pa.DataType) -> bool:
     return bool(pa.types.is_large_string(kind) or pa.types.is_large_binary(kind))
 
 
-def _value_bytes(array: pa.Array) -> list[bytes | memoryview]:
+def _value_bytes(array: pa.Array) -> bytes | memoryview:
     """The concatenated bytes of the valid values (null slots may hide bytes: drop them first)."""
     valid = array.drop_null() if array.null_count else array
     _, offsets, data = valid.buffers()
     if data is None or len(valid) == 0:
-        return []
+        return b""
     width = np.dtype("<i8") if _is_large(array.type) else np.dtype("<i4")
     bounds = np.frombuffer(offsets, width)[valid.offset : valid.offset + len(valid) + 1]
-    return [memoryview(data)[int(bounds[0]) : int(bounds[-1])]]
+    return memoryview(data)[int(bounds[0]) : int(bounds[-1])]
