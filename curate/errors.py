@@ -2,7 +2,8 @@
 
 CurateError
 ├── RecipeError        a recipe, cluster file or argument is wrong            (exit code 2)
-│   └── OutputMismatch an output directory belongs to another recipe          (exit code 2)
+│   ├── OutputMismatch an output directory belongs to another recipe          (exit code 2)
+│   └── ReleaseRefused a release would mix what its policy does not allow     (exit code 2)
 ├── MissingInput       a file, directory or model that was named is not there (exit code 2)
 ├── ModelError         a model directory is incomplete or of the wrong kind   (exit code 2)
 ├── ContractError      a stage broke the stage contract: a bug in the stage
@@ -29,6 +30,10 @@ class RecipeError(CurateError):
 
 class OutputMismatch(RecipeError):
     """The output directory holds the work of another recipe."""
+
+
+class ReleaseRefused(RecipeError):
+    """Rows were to be handed on together that this policy does not let be one release."""
 
 
 class MissingInput(CurateError):

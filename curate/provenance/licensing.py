@@ -83,19 +83,39 @@ def licensing(dataset: Dataset) -> Licensing:
     groups: Counter[str] = Counter()
     levels: Counter[int] = Counter()
     if dataset.manifest.license_audited:
-        names = [c.LICENSE.name, c.LICENSE_GROUP.name, c.EVIDENCE_LEVEL.name]
-        for table in dataset.tables("ledger", [c.VERDICT.name, *names]):
-            for row in table.to_pylist():
-                if row[c.VERDICT.name] == "kept":
-                    ids[row["license"] or "none"] += 1
-                    groups[row["license_group"] or "none"] += 1
-                    levels[row["evidence_level"] or 0] += 1
+        for (id_, group, level), rows in kept_rows(dataset).items():
+            ids[id_] += rows
+            groups[group] += rows
+            levels[level] += rows
     return Licensing(
         audited=dataset.manifest.license_audited,
-        by_license=dict(ids.most_common()), by_group=dict(groups.most_common()),
+        by_license=dict(_ordered(ids)), by_group=dict(_ordered(groups)),
         by_level=dict(sorted(levels.items(), reverse=True)),
         warnings=tuple(_warnings(dataset, ids)),
     )  # fmt: skip
+
+
+def kept_rows(dataset: Dataset) -> Counter[tuple[str, str, int]]:
+    """Kept rows by licence, group and rung, counted part by part."""
+    names = [c.LICENSE.name, c.LICENSE_GROUP.name, c.EVIDENCE_LEVEL.name]
+    found: Counter[tuple[str, str, int]] = Counter()
+    for table in dataset.tables("ledger", [c.VERDICT.name, *names]):
+        kept = table.filter(pc.equal(table[c.VERDICT.name], "kept"))
+        for row in counted(kept, [name for name in names if name in kept.column_names]):
+            place = (row.get("license") or "none", row.get("license_group") or "none")
+            found[*place, row.get("evidence_level") or 0] += row["count_all"]
+    return found
+
+
+def counted(table: pa.Table, names: list[str]) -> list[dict[str, Any]]:
+    """Each distinct row of some columns once, with `count_all`."""
+    grouped: Any = table.group_by(names, use_threads=False)
+    return list(grouped.aggregate([([], "count_all")]).to_pylist())
+
+
+def _ordered(counts: Counter[str]) -> list[tuple[str, int]]:
+    """Most rows first, equal counts by name: the order does not depend on how parts were cut."""
+    return sorted(counts.items(), key=lambda item: (-item[1], item[0]))
 
 
 def _warnings(dataset: Dataset, ids: Counter[str]) -> list[str]:
