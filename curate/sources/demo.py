@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 import pyarrow as pa
 from pydantic import Field
@@ -34,6 +34,9 @@ class Demo(Source):
 
     `pictures` and `seed` decide what the corpus holds.
     """
+
+    WHY: ClassVar[str] = "L5: the corpus publishes its own pictures, so its table is its own record."
+    WORTH: ClassVar[str] = "Everything and nothing: the pictures are drawn here, the claims planted."
 
     kind: Literal["demo"] = "demo"
     name: str = Field(default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")

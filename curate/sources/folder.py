@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Final, Literal
+from typing import ClassVar, Final, Literal
 
 import pyarrow as pa
 from pydantic import BaseModel, Field
@@ -45,6 +45,12 @@ class Folder(Source):
     caption a line. A caption row for a picture that is not there becomes a candidate too: it
     fails later as a missing file instead of vanishing.
     """
+
+    WHY: ClassVar[str] = "L0: files say nothing of licences, and a declaration is no found evidence."
+    WORTH: ClassVar[str] = (
+        "Nothing without `declare`; with it, the word of the person it names. Use it for pictures "
+        "of your own. Every output counts the rows that rest on a declaration."
+    )
 
     kind: Literal["folder"] = "folder"
     name: str = Field(default="folder", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import ClassVar, Literal
 
 import pyarrow as pa
 from pydantic import Field, field_validator
@@ -23,6 +23,15 @@ class Table(Source):
     which rung of the evidence ladder. `root` is the folder that a `path` column is relative to;
     left out, it is the folder of the table. `retrieved_at` is when the table was got, ISO 8601.
     """
+
+    WHY: ClassVar[str] = (
+        "The recipe's own word, column by column: only its author knows where the table comes from."
+    )
+    WORTH: ClassVar[str] = (
+        "What the table's author makes of it: 5 for the publisher's own table, 4 for a copy of its "
+        "values, 2 for what is said about a page, 1 for free text found near a picture. Name the "
+        "columns of when and where a value was got (`evidence:`), and each row carries its own."
+    )
 
     kind: Literal["table"] = "table"
     path: Path
