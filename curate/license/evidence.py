@@ -1,20 +1,22 @@
 """From the claims of one picture to one decision, by rule and with every claim kept.
 
 Claims that name the same tool corroborate each other; another version or port leaves the higher
-rung standing, flagged; other elements are a conflict; all rights reserved beats an equal or lower
-grant. What is embedded in the picture itself can only corroborate or contradict.
+rung standing, flagged, and of equal rungs neither; other elements are a conflict at any rung; all
+rights reserved beats an equal or lower grant. What is embedded can only corroborate or contradict.
 """
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, Literal
 
 from curate.license.answer import Parsed
+from curate.license.caveats import RESERVED
 from curate.license.parse import parse
-from curate.license.tools import Tool, tool
+from curate.license.tools import TOOLS, Tool, tool
 
 LADDER: Final = {
     5: "the source's own record of this item",
@@ -26,17 +28,31 @@ LADDER: Final = {
 }
 """The rungs of evidence in words, for everything that shows them."""
 EMBEDDED: Final = frozenset(
-    {"exif_copyright", "xmp_webstatement", "xmp_usageterms", "cc_license_xmp"}
+    {"exif_copyright", "xmp_webstatement", "xmp_usageterms", "cc_license_xmp", "dc_rights"}
 )
+"""Kinds of claims that a picture makes of itself: they grant nothing, whoever hands them in."""
 DECLARATION: Final = "declaration"
 """Kind of the claim by which rights holders declare their own pictures' licence."""
 DECLARED_BASIS: Final = "declared"
 _RESERVING: Final = frozenset({"all_rights_reserved", "negated"})
 
 
+def _family(name: str) -> str:
+    """What is left of an id without version and what follows it: CC-BY-SA, GFDL, OGL-UK."""
+    return re.sub(r"-[0-9].*", "", name.removeprefix("LicenseRef-"))
+
+
+_OF_FAMILY: Final = {_family(id_): found for id_, found in TOOLS.items()}
+"""One tool of each family, for what the whole family asks."""
+
+
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """One statement about a licence, as it was found; `level` is its rung, 0 … 5."""
+    """One statement about a licence, as it was found; `level` is its rung, 0 … 5.
+
+    Of a claim that came in a response, status, final address and digest of that response; of one
+    that came in a dump, the dump's address and digest.
+    """
 
     kind: str
     value: str | None
@@ -44,6 +60,9 @@ class Claim:
     claimed_by: str | None = None
     locator: str | None = None
     retrieved_at: str | None = None
+    http_status: int | None = None
+    final_url: str | None = None
+    response_sha256: str | None = None
 
     @property
     def declared(self) -> bool:
@@ -53,7 +72,10 @@ class Claim:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """What the claims of one picture come to; `basis` is a reason code, `flags` its remarks."""
+    """What the claims of one picture come to; `basis` is a reason code, `flags` its remarks.
+
+    `raw` is the claim that decided; of a conflict, `beside` is the grant that it speaks against.
+    """
 
     status: str
     id: str | None
@@ -65,9 +87,13 @@ class Decision:
     raw: str | None = None
     declared: bool = False
     flags: tuple[str, ...] = ()
+    beside: str | None = None
 
 
 NOTHING: Final = Decision("reject", None, None, "none", None, 0)
+
+
+Answered = tuple[Claim, Parsed]
 
 
 @lru_cache(maxsize=65536)
@@ -81,109 +107,193 @@ def read(claim: Claim) -> Parsed:
 
 
 def resolve(claims: Iterable[Claim]) -> Decision:
-    """The decision for one picture. Without claims it is a rejection with basis `none`."""
-    known = [claim for claim in claims if claim.kind]
-    if not known:
+    """The decision for one picture. Without claims it is a rejection with basis `none`.
+
+    The order of the claims does not matter.
+    """
+    answers = _ranked(claims)
+    if not answers:
         return NOTHING
-    ranked = sorted(known, key=lambda claim: (claim.declared, -claim.level))
-    answers = [(claim, read(claim)) for claim in ranked]
-    grants = [(c, a) for c, a in answers if a.id is not None]
-    found = [(c, a) for c, a in grants if c.kind not in EMBEDDED]
-    if not found:
-        return _ungranted(answers, embedded=grants)
-    best = min(found, key=_standing)
+    best = _best(answers)
+    if best is None:
+        return _ungranted(answers)
     against = _objection(best, answers)
     if against is not None:
         status = "reject" if against[0] in _RESERVING else "ambiguous"
-        return _decision(*against[1], status=status, basis=against[0])
-    flags = tuple(_flags(best, answers))
-    return _decision(
-        *best,
-        status="ok",
-        basis=DECLARED_BASIS if best[0].declared else best[1].reason,
-        flags=flags,
-    )
+        return _decision(against[1], status=status, basis=against[0], beside=best[0].value)
+    basis = DECLARED_BASIS if best[0].declared else best[1].reason
+    return _decision(best, status="ok", basis=basis, flags=tuple(_flags(best, answers)))
 
 
-def _ungranted(
-    answers: Sequence[tuple[Claim, Parsed]], embedded: Sequence[tuple[Claim, Parsed]]
-) -> Decision:
+def _ranked(claims: Iterable[Claim]) -> list[Answered]:
+    """Claims with their answers: found ones first, then from the highest rung down."""
+    known = sorted((claim for claim in claims if claim.kind), key=_rank)
+    return [(claim, read(claim)) for claim in known]
+
+
+def _rank(claim: Claim) -> tuple[bool, int, str, str]:
+    return claim.declared, -claim.level, claim.kind, claim.value or ""
+
+
+def _best(answers: Sequence[Answered]) -> Answered | None:
+    """The claim that would grant: the highest rung that names a tool outside the picture itself."""
+    granting = [(c, a) for c, a in answers if a.id is not None and c.kind not in EMBEDDED]
+    return min(granting, key=_standing, default=None)
+
+
+def _ungranted(answers: Sequence[Answered]) -> Decision:
     """Nobody but perhaps the picture itself names a tool."""
     ambiguous = [(c, a) for c, a in answers if a.status == "ambiguous"]
     reserving = [(c, a) for c, a in answers if a.reason in _RESERVING]
     if reserving and (not ambiguous or reserving[0][0].level >= ambiguous[0][0].level):
-        return _decision(*reserving[0], status="reject", basis=reserving[0][1].reason)
+        return _decision(reserving[0], status="reject", basis=reserving[0][1].reason)
+    embedded = [(c, a) for c, a in answers if a.id is not None]
     if ambiguous:
-        families = {a.family for _, a in ambiguous}
-        basis = ambiguous[0][1].reason if len(families) == 1 else "conflict"
-        return _decision(*ambiguous[0], status="ambiguous", basis=basis)
+        basis = ambiguous[0][1].reason if _one_family(ambiguous, embedded) else "conflict"
+        return _decision(ambiguous[0], status="ambiguous", basis=basis)
     if embedded:
-        return _decision(*embedded[0], status="ambiguous", basis="embedded_only")
+        return _decision(embedded[0], status="ambiguous", basis="embedded_only")
     said = next(((c, a) for c, a in answers if a.reason != "empty"), answers[0])
-    return _decision(*said, status="reject", basis=said[1].reason)
+    return _decision(said, status="reject", basis=said[1].reason)
 
 
-def _objection(
-    best: tuple[Claim, Parsed], answers: Sequence[tuple[Claim, Parsed]]
-) -> tuple[str, tuple[Claim, Parsed]] | None:
+def _one_family(ambiguous: Sequence[Answered], embedded: Sequence[Answered]) -> bool:
+    """Whether nobody names another licence than the first ambiguous claim, picture included.
+
+    A family that a recipe accepts without its version must not be freer than what the picture says.
+    """
+    families = {a.family for _, a in ambiguous}
+    named = {_family(a.id or "") for _, a in embedded} if ambiguous[0][1].family else set()
+    return len(families | named) == 1
+
+
+def _objection(best: Answered, answers: Sequence[Answered]) -> tuple[str, Answered] | None:
     """The claim that keeps a grant from standing, with the reason; None if none does."""
-    for claim, answer in answers:
-        if answer.reason in _RESERVING and claim.level >= best[0].level:
+    reserving = [pair for pair in answers if pair[1].reason in _RESERVING]
+    for claim, answer in reserving:
+        if claim.level >= best[0].level:
             return answer.reason, (claim, answer)
-    granted = tool(best[1].id or "")
     for claim, answer in answers:
-        if answer.id is not None:
-            other = tool(answer.id)
-            if not _same_elements(granted, other) or (
-                claim.level == best[0].level and _rival(granted, other)
-            ):
-                return "conflict", (claim, answer)
-        elif answer.family is not None:
-            if answer.family != granted.family and not _in_expression(answer.family, best[1]):
-                return "conflict", (claim, answer)
-        elif answer.reason in ("conflict", "contradiction") and claim.level >= best[0].level:
-            return answer.reason, (claim, answer)
+        reason = _contradicts(best, claim, answer)
+        if reason is not None:
+            return reason, (claim, answer)
     return None
 
 
-def _standing(granted: tuple[Claim, Parsed]) -> tuple[bool, int, bool, str]:
+def _contradicts(best: Answered, claim: Claim, answer: Parsed) -> str | None:
+    """Why a claim that reserves nothing cannot stand beside the grant; None if it can."""
+    granted = _named(best[1])
+    if granted is None:
+        return None
+    other = _named(answer)
+    if other is not None:
+        if not _same_elements(granted, other) and not _arm(best[1], other, granted):
+            return "conflict"
+        versions = answer.id is not None and best[1].id is not None
+        rival = versions and claim.level == best[0].level and _rival(granted, other)
+        return "conflict" if rival else None
+    if answer.reason == "conflict":
+        return "conflict"
+    if answer.reason == "contradiction":  # all rights reserved beside a grant counts by its rung
+        by_rung = RESERVED.search(claim.value or "") and claim.level < best[0].level
+        return None if by_rung else "contradiction"
+    return None
+
+
+def _named(answer: Parsed) -> Tool | None:
+    """The tool an answer names, or the one that stands for its family."""
+    return tool(answer.id) if answer.id else _OF_FAMILY.get(answer.family or "")
+
+
+def _standing(granted: Answered) -> tuple[bool, int, bool, str, str, str]:
     """Found before declared, then the highest rung, then the more exact tool."""
     claim, answer = granted
     unported = not tool(answer.id or "").jurisdiction
-    return claim.declared, -claim.level, unported, answer.id or ""
+    return claim.declared, -claim.level, unported, answer.id or "", claim.kind, claim.value or ""
 
 
 def _rival(granted: Tool, other: Tool) -> bool:
     """Whether two tools of one family exclude each other: a port only makes its version exact."""
+    if "open" in (granted.kind, other.kind):
+        return granted.id != other.id
     ports = {granted.jurisdiction, other.jurisdiction} - {""}
     return granted.version != other.version or len(ports) > 1
 
 
-def _in_expression(family: str, answer: Parsed) -> bool:
-    return family in (answer.expression or "")
+def _arm(answer: Parsed, other: Tool, granted: Tool) -> bool:
+    """Whether a tool is an arm of the choice that was granted from, and asks for no more."""
+    arms = (answer.expression or "").split(" OR ")
+    stricter = other.nc > granted.nc or other.nd > granted.nd or other.sa > granted.sa
+    return len(arms) > 1 and _family(other.id) in map(_family, arms) and not stricter
 
 
 def _same_elements(one: Tool, two: Tool) -> bool:
     """Whether two tools ask the same: of one family, or one kind of public domain tool."""
     free = {"cc0", "pdm", "pddc", "us_gov"}
-    return one.kind == two.kind if {one.kind, two.kind} <= free else one.family == two.family
+    if {one.kind, two.kind} <= free:
+        return one.kind == two.kind
+    return _family(one.id) == _family(two.id)
 
 
-def _flags(best: tuple[Claim, Parsed], answers: Sequence[tuple[Claim, Parsed]]) -> Iterable[str]:
+def _flags(best: Answered, answers: Sequence[Answered]) -> Iterable[str]:
     others = {a.id for c, a in answers if c is not best[0] and a.id is not None}
     if best[1].id in others:
         yield "corroborated"
     if others - {best[1].id}:
         yield "other_version"
-    if any(a.reason in _RESERVING for _, a in answers):
+    if any(a.reason in _RESERVING or a.reason == "contradiction" for _, a in answers):
         yield "reserved_below"
     if any(a.reason == "lookalike" for _, a in answers):
         yield "lookalike_beside"
 
 
+# --- what the picture says of itself ------------------------------------------------------------
+Agreement = Literal["corroborates", "other_version", "reserved_below", "silent", "contradicts"]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """How the claims embedded in a picture stand to those it was accepted by.
+
+    Of a contradiction: the claim it was accepted by, and the embedded one that contradicts.
+    """
+
+    agreement: Agreement
+    granted: Claim | None = None
+    against: Claim | None = None
+
+
+def compare(claims: Iterable[Claim], embedded: Iterable[Claim]) -> Embedding:
+    """Weigh what is embedded against the grant that the other claims come to, by the same rules.
+
+    Without a grant there is nothing to contradict, and the answer is `silent`. Embedded claims add
+    no grant: the decision stays that of `resolve(claims)`.
+    """
+    answers, beside = _ranked(claims), _ranked(embedded)
+    family = next(((c, a) for c, a in answers if a.family and a.status == "ambiguous"), None)
+    best = _best(answers) or family
+    if best is None or not beside:
+        return Embedding("silent")
+    against = _objection(best, beside)
+    if against is not None:
+        return Embedding("contradicts", best[0], against[1][0])
+    return Embedding(_agreement(best, beside))
+
+
+def _agreement(best: Answered, beside: Sequence[Answered]) -> Agreement:
+    if any(a.reason in _RESERVING or a.reason == "contradiction" for _, a in beside):
+        return "reserved_below"
+    named = [(a.id, a.family) for _, a in beside if _named(a) is not None]
+    if not named:
+        return "silent"
+    return "corroborates" if (best[1].id, best[1].family) in named else "other_version"
+
+
 def _decision(
-    claim: Claim, answer: Parsed, *, status: str, basis: str, flags: tuple[str, ...] = ()
-) -> Decision:
+    said: Answered, *, status: str, basis: str, flags: tuple[str, ...] = (),
+    beside: str | None = None,
+) -> Decision:  # fmt: skip
+    claim, answer = said
     accepted = status == "ok"
     return Decision(
         status=status,
@@ -196,4 +306,5 @@ def _decision(
         raw=claim.value,
         declared=claim.declared,
         flags=flags,
+        beside=beside,
     )
