@@ -27,28 +27,56 @@ Out = TypeVar("Out")
 class Codes:
     """`distinct` holds each value once, without null; a row's code is its place there.
 
-    The code of a null is `len(distinct)`, whether a null occurs or not.
+    The code of a null is `len(distinct)`, whether a null occurs or not. `pieces` hold, for
+    consecutive rows, their places in a table of codes.
     """
 
     distinct: pa.Array
-    rows: Rows
+    pieces: Sequence[tuple[pa.Array, pa.Array]]
+
+    def rows(self) -> Rows:
+        """The code of each row."""
+        found = self.look_up([pa.array(np.arange(len(self.distinct) + 1, dtype=np.int32))])[0]
+        return np.asarray(found) if self.pieces else np.zeros(0, np.int32)
+
+    def look_up(self, tables: Sequence[pa.Array]) -> list[pa.ChunkedArray]:
+        """Columns with one value a row, from tables with one value a code, null's the last.
+
+        Tables that are equal are looked up once and share their column.
+        """
+        apart: list[pa.Array] = []
+        for table in tables:
+            if not any(table.equals(other) for other in apart):
+                apart.append(table)
+        work = [(table.take(codes), places) for table in apart for codes, places in self.pieces]
+        rows = len(apart) * sum(len(places) for _, places in self.pieces)
+        found = on_threads(_taken, work, rows=rows)
+        count = len(self.pieces)
+        columns = [
+            pa.chunked_array(found[n * count : (n + 1) * count], table.type)
+            for n, table in enumerate(apart)
+        ]
+        return [columns[next(n for n, a in enumerate(apart) if a.equals(t))] for t in tables]
 
 
 def encode(values: pa.Array | pa.ChunkedArray) -> Codes:
     """The codes of a flat column of any type and any chunks; TypeError for a nested one."""
     chunks = [_plain(chunk) for chunk in chunks_of(values)]
-    rows = len(values)
-    pieces = on_threads(_encoded, _pieces(chunks), rows=rows)
-    dictionaries, places = _apart([dictionary for dictionary, _ in pieces])
-    if not dictionaries:
-        return Codes(pa.array([], values.type), np.zeros(0, np.int32))
+    if not chunks:
+        return Codes(pa.array([], values.type), [])
+    encoded = on_threads(_encoded, _pieces(chunks), rows=len(values))
+    dictionaries, places = _apart([dictionary for dictionary, _ in encoded])
     joined = dictionaries[0] if len(dictionaries) == 1 else pa.concat_arrays(dictionaries)
     whole = pc.dictionary_encode(joined)
-    codes = _filled(whole.indices, len(whole.dictionary))
-    tables = np.split(codes, np.cumsum([len(d) for d in dictionaries])[:-1])
     null = len(whole.dictionary)
-    work = [(tables[at], indices, null) for at, (_, indices) in zip(places, pieces, strict=True)]
-    return Codes(whole.dictionary, np.concatenate(on_threads(_translated, work, rows=rows)))
+    codes = np.asarray(pc.fill_null(whole.indices, null))
+    ends = np.cumsum([len(d) for d in dictionaries])[:-1]
+    tables = [pa.array(np.append(part, np.int32(null))) for part in np.split(codes, ends)]
+    return Codes(
+        whole.dictionary,
+        [(tables[at], _filled(indices, len(tables[at]) - 1))
+         for at, (_, indices) in zip(places, encoded, strict=True)],
+    )  # fmt: skip
 
 
 def chunks_of(values: pa.Array | pa.ChunkedArray) -> list[pa.Array]:
@@ -69,7 +97,7 @@ def on_threads(work: Callable[[In], Out], items: Sequence[In], *, rows: int) -> 
 def factorize(keys: npt.NDArray[np.int64]) -> tuple[Rows, npt.NDArray[np.int64]]:
     """For each number its place among the distinct ones, and those, in order of appearance."""
     codes = encode(pa.array(keys))
-    return codes.rows, np.asarray(codes.distinct, np.int64)
+    return codes.rows(), np.asarray(codes.distinct, np.int64)
 
 
 def _plain(chunk: pa.Array) -> pa.Array:
@@ -107,7 +135,8 @@ def _encoded(piece: pa.Array) -> tuple[pa.Array, pa.Array]:
 def _apart(dictionaries: Sequence[pa.Array]) -> tuple[list[pa.Array], list[int]]:
     """The dictionaries that differ in memory, and for each one given its place among them."""
     known: dict[Any, int] = {}
-    kept, places = [], []
+    kept: list[pa.Array] = []
+    places: list[int] = []
     for dictionary in dictionaries:
         where = tuple(buffer.address if buffer else 0 for buffer in dictionary.buffers())
         place = known.setdefault((where, dictionary.offset, len(dictionary)), len(kept))
@@ -117,13 +146,25 @@ def _apart(dictionaries: Sequence[pa.Array]) -> tuple[list[pa.Array], list[int]]
     return kept, places
 
 
-def _filled(indices: pa.Array, null: int) -> Rows:
-    plain = pc.fill_null(indices.cast(pa.int64()), null) if indices.null_count else indices
-    return np.asarray(plain).astype(np.int32, copy=False)
+def _filled(indices: pa.Array, null: int) -> pa.Array:
+    """Indices where a null has a place of its own."""
+    return pc.fill_null(indices.cast(pa.int32()), null) if indices.null_count else indices
 
 
-def _translated(work: tuple[Rows, pa.Array, int]) -> Rows:
-    """A piece's own indices as codes of the whole column."""
-    table, indices, null = work
-    with_null = np.append(table, np.int32(null))
-    return np.take(with_null, _filled(indices, len(table)))
+def _taken(work: tuple[pa.Array, pa.Array]) -> pa.Array:
+    """A table's values at places that are known to lie in it.
+
+    Nulls are taken as flags of one byte each, which is half the work of taking them as bits.
+    """
+    table, places = work
+    if table.null_count == len(table):
+        return pa.nulls(len(places), table.type)
+    if not table.null_count or not pa.types.is_integer(table.type):
+        return pc.take(table, places, boundscheck=False)
+    flags = pc.take(table.is_valid().cast(pa.int8()), places, boundscheck=False)
+    filled = pa.array(np.asarray(pc.fill_null(table, 0)))  # without the bits of its own nulls
+    values = pc.take(filled, places, boundscheck=False)
+    valid = pc.equal(flags, pa.scalar(1, pa.int8()))
+    return pa.Array.from_buffers(
+        table.type, len(places), [valid.buffers()[1], values.buffers()[1]], -1, 0
+    )

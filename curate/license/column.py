@@ -13,7 +13,7 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.license.answer import REASONS, Parsed
-from curate.license.codes import Codes, Rows, chunks_of, encode, factorize, on_threads
+from curate.license.codes import Codes, Rows, chunks_of, encode, factorize
 from curate.license.evidence import NOTHING, Claim, Decision, resolve
 from curate.license.parse import parse
 from curate.license.policy import group_of
@@ -33,23 +33,38 @@ class Answers:
     """The distinct answers of a column, and for each row the place of its answer among them."""
 
     distinct: Sequence[Parsed]
-    rows: Rows
+    codes: Codes
 
-    def column(self, name: str) -> pa.DictionaryArray:
-        """One attribute of the answers, such as `id`, a value a row; no value twice in it."""
-        type_ = SCHEMA.field(name).type
+    @property
+    def rows(self) -> Rows:
+        """For each row the place of its answer among the distinct ones."""
+        return self.codes.rows()
+
+    def table(self) -> pa.Table:
+        """One row a value, columns as in SCHEMA; no dictionary holds a value twice."""
+        named = [self._named(name) for name in SCHEMA.names]
+        found = self.codes.look_up([places for places, _ in named])
+        return pa.table(
+            [_coded(places, values) for places, (_, values) in zip(found, named, strict=True)],
+            schema=SCHEMA,
+        )
+
+    def _named(self, name: str) -> tuple[pa.Array, pa.Array]:
+        """For each distinct answer the place of one attribute in a dictionary, and that."""
         given: list[str | None] = [getattr(answer, name) for answer in self.distinct]
         values = _CLOSED.get(name) or list(dict.fromkeys(v for v in given if v is not None))
         place = {value: number for number, value in enumerate(values)}
-        places = pa.array([None if v is None else place[v] for v in given], type_.index_type)
-        return pa.DictionaryArray.from_arrays(
-            places.take(pa.array(self.rows)), pa.array(values, pa.string()), safe=False
-        )
+        places = [None if value is None else place[value] for value in given]
+        type_ = SCHEMA.field(name).type
+        return pa.array(places, type_.index_type), pa.array(values, pa.string())
 
-    def table(self) -> pa.Table:
-        """All attributes, as in SCHEMA."""
-        columns = on_threads(self.column, SCHEMA.names, rows=len(self.rows))
-        return pa.table(columns, schema=SCHEMA)
+
+def _coded(places: pa.ChunkedArray, values: pa.Array) -> pa.ChunkedArray:
+    """A dictionary column whose chunks share their dictionary."""
+    chunks = [
+        pa.DictionaryArray.from_arrays(chunk, values, safe=False) for chunk in places.chunks
+    ]  # fmt: skip
+    return pa.chunked_array(chunks, pa.dictionary(places.type, pa.string()))
 
 
 def read_column(values: pa.Array | pa.ChunkedArray, source_kind: str) -> Answers:
@@ -60,7 +75,7 @@ def read_column(values: pa.Array | pa.ChunkedArray, source_kind: str) -> Answers
     """
     codes = encode(values)
     answers = [parse(value, source_kind) for value in _values(codes)]
-    return Answers([*answers, parse(None, source_kind)], codes.rows)
+    return Answers([*answers, parse(None, source_kind)], codes)
 
 
 def parse_column(values: pa.Array | pa.ChunkedArray, source_kind: str) -> pa.Table:
@@ -136,7 +151,7 @@ def _claim_codes(flat: pa.ChunkedArray) -> tuple[Rows, list[Claim]]:
     kinds, values = (encode(pc.struct_field(flat, name)) for name in ("kind", "value"))
     levels = pc.fill_null(pc.struct_field(flat, "level"), 0)
     width, rungs = len(values.distinct) + 1, 6
-    combined = kinds.rows.astype(np.int64) * width + values.rows
+    combined = kinds.rows().astype(np.int64) * width + values.rows()
     combined = combined * rungs + np.asarray(levels, np.int64).clip(0, rungs - 1)
     codes, distinct = factorize(combined)
     kind_texts, value_texts = (

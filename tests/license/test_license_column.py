@@ -162,7 +162,7 @@ def test_no_rows() -> None:
 def test_the_answers_themselves_are_at_hand() -> None:
     answers = read_column(pa.array(TEXTS), "text")
     assert [answers.distinct[row] for row in answers.rows] == EXPECTED
-    assert answers.column("matched").to_pylist() == [a.matched for a in EXPECTED]
+    assert answers.table()["matched"].to_pylist() == [a.matched for a in EXPECTED]
 
 
 @settings(max_examples=50, deadline=None)
