@@ -1,40 +1,54 @@
 """The plan: the frozen, sorted, sharded list of candidates.
 
-Candidates stream from the source into spill files by the first digit of their key, so memory
-holds a sixteenth of them. Parts are leaves of a binary tree over key bits, split until each holds
-at most `shard_rows` rows: adding rows moves only the parts they fall into.
+Candidates stream from the source through spill files, so memory holds no more of a million than
+of a thousand. Parts are leaves of a binary tree over key bits, split until each holds at most
+`shard_rows` rows: adding rows moves only the parts they fall into.
 """
 
 from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Literal
 
-import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
-from curate import columns as c
 from curate.errors import OutputMismatch, RecipeError, StoreError
+from curate.ranges import key_ranges
 from curate.recipe import Recipe
-from curate.sources.keys import settle_repeats
+from curate.sources.removed import Sought, erased
 from curate.store.commit import Commit, commit_shard, load_commits
 from curate.store.digest import json_digest, table_digest
 from curate.store.files import LocalFiles
 
 PLAN = "plan/PLAN.json"
 LAYER = "plan"
-DIGITS = "0123456789abcdef"
+
+
+class Settled(BaseModel, frozen=True, extra="forbid"):
+    """Why a barrier's verdicts stand though rows that it saw were removed.
+
+    `inputs` are the digests of all that it read, of each version in turn, the present one last:
+    parts that no removal touched keep the commits made from earlier ones. `remembered` is what it
+    needs to know of rows that are gone.
+    """
+
+    inputs: list[str]
+    remembered: dict[str, float] = {}
+
+    def accepted(self, present: str) -> list[str]:
+        """Digests that commits may name, the newest first; none but `present` if that is not ours."""
+        return self.inputs[::-1] if self.inputs and self.inputs[-1] == present else [present]
 
 
 class Plan(BaseModel, frozen=True, extra="forbid"):
     """What was planned, for whom, and from which files."""
 
-    format: Literal["curate-plan/2"] = "curate-plan/2"
+    format: Literal["curate-plan/3"] = "curate-plan/3"
     recipe_name: str
     recipe_fingerprint: str
     recipe: dict[str, Any]
@@ -46,11 +60,28 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
     inputs: list[dict[str, Any]]
     rows: int
     shards: dict[str, str] = Field(description="part → shard id of the commit that holds its rows")
+    version: int = Field(1, ge=1, description="of the dataset; each removal makes the next one")
+    previous: str | None = Field(None, description="manifest digest of the version before")
+    settled: dict[str, Settled] = Field(
+        {}, description="verdict layer → what its barrier decided before rows were removed"
+    )
 
     @property
     def parts(self) -> list[str]:
         """Names of the parts, sorted."""
         return sorted(self.shards)
+
+    def accepted(self, layer: str, present: str) -> list[str]:
+        """Input digests that a verdict layer's commits may name, the newest first."""
+        return self.settled[layer].accepted(present) if layer in self.settled else [present]
+
+    def remembered(self, layer: str, present: str) -> dict[str, float]:
+        """What the barrier of a verdict layer remembers of rows that were removed."""
+        known = self.settled.get(layer)
+        return known.remembered if known and known.inputs[-1:] == [present] else {}
+
+    def to_bytes(self) -> bytes:
+        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n"
 
 
 def load_plan(files: LocalFiles) -> Plan | None:
@@ -89,22 +120,17 @@ def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) ->
         _check_same(plan, fingerprint, inputs, files.root)
         return plan
     with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
-        counts = _spill(recipe, Path(folder), limit)
-        if not sum(counts.values()):
-            raise RecipeError(f"the source of recipe {recipe.name!r} holds no candidate row")
-        commits = [
-            _commit_part(files, recipe, part, table)
-            for bits, rows in _ranges(Path(folder), counts, recipe.shard_rows)
-            for part, table in _groups(recipe, bits, rows)
-        ]
+        tables = _limited(recipe.source.candidates(), limit)
+        ranges = key_ranges(tables, Path(folder), range_rows=recipe.shard_rows)
+        shards, rows = _commit_parts(files, recipe, ranges)
+    if not rows:
+        raise RecipeError(f"the source of recipe {recipe.name!r} holds no candidate row")
     plan = Plan(
         recipe_name=recipe.name, recipe_fingerprint=fingerprint, limit=limit, inputs=inputs,
         recipe=recipe.portable(), source=recipe.source.identity(), identities=recipe.identities(),
-        rows=sum(commit.rows_out for commit in commits),
-        shards={commit.part: commit.shard_id for commit in commits},
+        rows=rows, shards=shards,
     )  # fmt: skip
-    body = json.dumps(plan.model_dump(mode="json"), indent=1, ensure_ascii=False).encode()
-    if not files.put_if_absent(PLAN, body + b"\n"):  # another run was first: it is its directory
+    if not files.put_if_absent(PLAN, plan.to_bytes()):  # another run was first: it is its directory
         return make_plan(recipe, files, limit=limit)
     return plan
 
@@ -124,23 +150,6 @@ def _check_same(plan: Plan, fingerprint: str, inputs: list[dict[str, Any]], root
         )
 
 
-def _spill(recipe: Recipe, folder: Path, limit: int | None) -> dict[str, int]:
-    """Write the candidates into one Arrow file a first digit; returns rows by digit."""
-    writers = {d: pa.ipc.new_file(str(folder / d), c.CANDIDATE) for d in DIGITS}
-    counts = dict.fromkeys(DIGITS, 0)
-    try:
-        for table in _limited(recipe.source.candidates(), limit):
-            first = pc.utf8_slice_codeunits(table[c.KEY.name], 0, 1)
-            for digit in pc.unique(first).to_pylist():
-                rows = table.filter(pc.equal(first, digit)).cast(c.CANDIDATE)
-                writers[digit].write_table(rows)
-                counts[digit] += len(rows)
-    finally:
-        for writer in writers.values():
-            writer.close()
-    return counts
-
-
 def _limited(tables: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table]:
     left = limit
     for table in tables:
@@ -153,30 +162,21 @@ def _limited(tables: Iterator[pa.Table], limit: int | None) -> Iterator[pa.Table
         left -= min(left, len(table))
 
 
-def _ranges(folder: Path, counts: dict[str, int], bound: int) -> Iterator[tuple[str, pa.Table]]:
-    """(key bits, rows sorted by key) of each leaf of the tree over key bits."""
-    todo = [""]
-    while todo:
-        bits = todo.pop()
-        digits = [d for d in DIGITS if f"{int(d, 16):04b}".startswith(bits)]
-        if len(bits) < 4 and sum(counts[d] for d in digits) > bound:
-            todo += [bits + "1", bits + "0"]
-            continue
-        tables = [pa.ipc.open_file(str(folder / d)).read_all() for d in digits]
-        rows = settle_repeats(pa.concat_tables(tables)).sort_by(c.KEY.name)
-        yield from _split(bits, rows, bound)
-
-
-def _split(bits: str, rows: pa.Table, bound: int) -> Iterator[tuple[str, pa.Table]]:
-    if len(rows) <= bound or len(bits) == 64:
-        if len(rows):
-            yield bits, rows
-        return
-    heads = bytes.fromhex("".join(key[:16] for key in rows[c.KEY.name].to_pylist()))
-    middle = int(f"{bits}1".ljust(64, "0"), 2)
-    cut = int(np.searchsorted(np.frombuffer(heads, ">u8").astype(np.uint64), np.uint64(middle)))
-    yield from _split(bits + "0", rows.slice(0, cut), bound)
-    yield from _split(bits + "1", rows.slice(cut), bound)
+def _commit_parts(
+    files: LocalFiles, recipe: Recipe, ranges: Iterable[tuple[str, pa.Table]]
+) -> tuple[dict[str, str], int]:
+    """Commit each part of each range; returns part → shard id, and the rows in all."""
+    shards: dict[str, str] = {}
+    total = 0
+    stage = recipe.tombstone_stage
+    sought = Sought.of(stage.log()) if stage else None
+    for bits, rows in ranges:
+        if sought:  # what was removed elsewhere leaves no address, name or text here
+            rows = erased(rows, sought.candidates(rows))
+        for part, table in _groups(recipe, bits, rows):
+            shards[part] = _commit_part(files, recipe, part, table).shard_id
+            total += len(table)
+    return shards, total
 
 
 def _groups(recipe: Recipe, bits: str, rows: pa.Table) -> Iterator[tuple[str, pa.Table]]:

@@ -16,7 +16,7 @@ ORDER = [
     {"models", "sources", "fetch"},
     {"stages", "train.settings", "cluster"},
     {"recipe"},
-    {"shards", "plan", "publish", "record", "engine", "forecast", "progress", "schemas"},
+    {"ranges", "shards", "plan", "publish", "record", "engine", "forecast", "progress", "schemas"},
     {"provenance", "report", "train", "deploy"},
     {"commands", "license_command", "demo"},
     {"cli"},
