@@ -13,16 +13,19 @@ from curate.sources.demo import Demo
 from curate.sources.folder import Folder
 from curate.sources.fondant import Fondant
 from curate.sources.laion import Laion
+from curate.sources.openverse import Openverse
 from curate.sources.pd12m import Pd12m
 from curate.sources.table import Table
+from curate.sources.wikimedia import Wikimedia
 
 AnySource = Annotated[
-    Table | Folder | Demo | Fondant | Laion | Coyo | CommonCatalog | Pd12m,
+    Table | Folder | Demo | Fondant | Laion | Coyo | CommonCatalog | Pd12m
+    | Openverse | Wikimedia,
     Field(discriminator="kind"),
-]
+]  # fmt: skip
 """What `source:` in a recipe may be: an explicit list, told apart by `kind`."""
 
 __all__ = [
-    "AnySource", "CommonCatalog", "Coyo", "Demo", "Folder", "Fondant", "Laion", "Pd12m", "Source",
-    "Table",
+    "AnySource", "CommonCatalog", "Coyo", "Demo", "Folder", "Fondant", "Laion", "Openverse", "Pd12m",
+    "Source", "Table", "Wikimedia",
 ]  # fmt: skip
