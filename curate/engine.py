@@ -19,14 +19,14 @@ from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any
 
 import pyarrow as pa
 
 from curate.cluster import Cluster
 from curate.errors import EngineError
 from curate.memory import PeakMemory
-from curate.plan import make_plan, plan_commits
+from curate.plan import Plan, make_plan, plan_commits, with_own_log
 from curate.publish import LEDGER, write_ledger, write_manifest
 from curate.recipe import FIRST_LAYER, Pass, Recipe
 from curate.record import Call, write_record
@@ -36,33 +36,9 @@ from curate.store.commit import Commit, load_commits
 from curate.store.digest import bytes_sha256, json_digest
 from curate.store.files import LocalFiles
 from curate.store.manifest import MANIFEST, RECORD, Manifest, load_manifest, load_record
+from curate.watch import Silent, Watch
 
 Layers = dict[str, dict[str, Commit]]
-
-
-class Watch(Protocol):
-    """Who is told what the run does: the progress lines of the command line."""
-
-    def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None: ...
-    def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None: ...
-    def shard_done(self, layer: str, commit: Commit) -> None: ...
-    def pass_ended(self, layer: str, *, seconds: float) -> None: ...
-
-
-class Silent:
-    """A watch that prints nothing."""
-
-    def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None:
-        """The plan is committed; `done` of the run's shards are committed too, `todo` are not."""
-
-    def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None:
-        """A pass begins with `todo` shards to compute and `done` found committed."""
-
-    def shard_done(self, layer: str, commit: Commit) -> None:
-        """One shard was committed."""
-
-    def pass_ended(self, layer: str, *, seconds: float) -> None:
-        """All shards of a pass are committed."""
 
 
 @dataclass(frozen=True)
@@ -133,6 +109,7 @@ def _run(
     begun, clock = _now(), time.perf_counter()
     with PeakMemory() as memory:
         files.sweep()
+        recipe = with_own_log(recipe, files)
         plan = make_plan(recipe, files, limit=limit)
         layers: Layers = {"plan": {c.part: c for c in plan_commits(files, plan)}}
         found = sum(_committed(recipe, index, files) for index in range(len(recipe.passes)))
@@ -144,14 +121,14 @@ def _run(
             layers[step.layer], new = _run_pass(recipe, index, files, layers, execute, watch)
             computed += new
             if step.barrier and step.verdict_layer:
-                layers[step.verdict_layer] = _run_barrier(recipe, step, files, layers)
+                layers[step.verdict_layer] = _run_barrier(recipe, step, files, layers, plan)
             seconds[step.layer] = time.perf_counter() - mark
         layers[LEDGER] = write_ledger(files, layers)
     done = finished(files)
     fingerprint = recipe.fingerprint(limit=limit)
     if done and not computed and done.recipe_fingerprint == fingerprint:
         return Outcome(files.root, done, computed, seconds, finished_before=True)
-    manifest = write_manifest(files, recipe, fingerprint, layers)
+    manifest = write_manifest(files, recipe, plan, layers)
     call = Call(
         started_at=begun, seconds=seconds, seconds_total=time.perf_counter() - clock,
         computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes,
@@ -235,21 +212,25 @@ def _run_pass(
 
 
 def _run_barrier(
-    recipe: Recipe, step: Pass, files: LocalFiles, layers: Layers
+    recipe: Recipe, step: Pass, files: LocalFiles, layers: Layers, plan: Plan
 ) -> dict[str, Commit]:
+    """A barrier's commits by part; those of before a removal stand where the plan says so."""
     if step.barrier is None or step.verdict_layer is None:
         raise EngineError(f"pass {step.layer} has no barrier")
     fingerprint = json_digest([step.verdict_layer, step.barrier.identity(), pa.__version__])
     tasks = barrier_tasks(recipe, step, layers)
     whole = json_digest([task.input_digest for task in tasks])
-    known = {
-        commit.part: commit
-        for commit in load_commits(files, step.verdict_layer).values()
-        if (commit.fingerprint, commit.input_digest) == (fingerprint, whole)
-    }
+    accepted = plan.accepted(step.verdict_layer, whole)
+    found = load_commits(files, step.verdict_layer).values()
+    ours = [c for c in found if c.fingerprint == fingerprint and c.input_digest in accepted]
+    oldest_first = sorted(ours, key=lambda c: -accepted.index(c.input_digest))
+    known = {commit.part: commit for commit in oldest_first}
     if set(known) == {task.part for task in tasks}:
         return known
-    commits = decide(files, step.barrier, step.verdict_layer, fingerprint, tasks)
+    commits = decide(
+        files, step.barrier, step.verdict_layer, fingerprint, tasks,
+        remembered=plan.remembered(step.verdict_layer, whole),
+    )  # fmt: skip
     return {commit.part: commit for commit in commits}
 
 

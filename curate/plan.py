@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Iterable, Iterator
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any, Literal
 
@@ -17,13 +18,16 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from pydantic import BaseModel, Field
 
-from curate.errors import OutputMismatch, RecipeError, StoreError
+from curate.errors import EngineError, OutputMismatch, RecipeError, StoreError
 from curate.ranges import key_ranges
 from curate.recipe import Recipe
+from curate.sources.base import InputFile
+from curate.sources.captions import CaptionIndex, Joined, joined, noted
 from curate.sources.removed import Sought, erased
 from curate.store.commit import Commit, commit_shard, load_commits
 from curate.store.digest import json_digest, table_digest
 from curate.store.files import LocalFiles
+from curate.store.tombstones import LOG, load_log, unfinished
 
 PLAN = "plan/PLAN.json"
 LAYER = "plan"
@@ -60,6 +64,7 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
     inputs: list[dict[str, Any]]
     rows: int
     shards: dict[str, str] = Field(description="part → shard id of the commit that holds its rows")
+    captions: list[Joined] = Field([], description="what became of each import of captions")
     version: int = Field(1, ge=1, description="of the dataset; each removal makes the next one")
     previous: str | None = Field(None, description="manifest digest of the version before")
     settled: dict[str, Settled] = Field(
@@ -81,7 +86,9 @@ class Plan(BaseModel, frozen=True, extra="forbid"):
         return known.remembered if known and known.inputs[-1:] == [present] else {}
 
     def to_bytes(self) -> bytes:
-        return json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n"
+        return (
+            json.dumps(self.model_dump(mode="json"), indent=1, ensure_ascii=False).encode() + b"\n"
+        )
 
 
 def load_plan(files: LocalFiles) -> Plan | None:
@@ -107,6 +114,32 @@ def plan_commits(files: LocalFiles, plan: Plan) -> list[Commit]:
     return [found[plan.shards[part]] for part in plan.parts]
 
 
+def with_own_log(recipe: Recipe, files: LocalFiles) -> Recipe:
+    """The recipe with its tombstones read from the output directory's own log.
+
+    A new directory gets a copy of the log that the recipe names; removals of its own go on with it.
+    Raises EngineError if a removal in the directory was not finished.
+    """
+    note = unfinished(files)
+    if note is not None:
+        raise EngineError(
+            f"{files.path(note)}: a removal was not finished; "
+            f"`curate remove {files.root} --finish` ends it, then run again"
+        )
+    stage = recipe.tombstone_stage
+    if stage is None:
+        return recipe
+    digest = stage.head()
+    if not files.exists(PLAN) and not files.exists(LOG):
+        files.publish(LOG, stage.log().to_bytes())
+    load_log(files).upto(digest)
+    own = stage.model_copy(update={"logs": (str(files.path(LOG)),), "digest": digest})
+    first = recipe.passes[0]
+    stages = [own if old is stage else old for old in first.stages]
+    passes = [first.model_copy(update={"stages": stages}), *recipe.passes[1:]]
+    return recipe.model_copy(update={"passes": passes})
+
+
 def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) -> Plan:
     """Plan a recipe into an output directory; an unfinished plan is made again, a finished one kept.
 
@@ -114,25 +147,43 @@ def make_plan(recipe: Recipe, files: LocalFiles, *, limit: int | None = None) ->
     files have changed since they were planned or hold no row.
     """
     fingerprint = recipe.fingerprint(limit=limit)
-    inputs = [item.model_dump(mode="json") for item in recipe.source.inputs()]
+    inputs = [item.model_dump(mode="json") for item in _inputs(recipe)]
     plan = load_plan(files)
     if plan is not None:
         _check_same(plan, fingerprint, inputs, files.root)
         return plan
     with tempfile.TemporaryDirectory(prefix="curate-plan-") as folder:
-        tables = _limited(recipe.source.candidates(), limit)
-        ranges = key_ranges(tables, Path(folder), range_rows=recipe.shard_rows)
-        shards, rows = _commit_parts(files, recipe, ranges)
+        shards, rows, captions = _planned(recipe, files, Path(folder), limit)
     if not rows:
         raise RecipeError(f"the source of recipe {recipe.name!r} holds no candidate row")
     plan = Plan(
         recipe_name=recipe.name, recipe_fingerprint=fingerprint, limit=limit, inputs=inputs,
         recipe=recipe.portable(), source=recipe.source.identity(), identities=recipe.identities(),
-        rows=rows, shards=shards,
+        rows=rows, shards=shards, captions=captions,
     )  # fmt: skip
     if not files.put_if_absent(PLAN, plan.to_bytes()):  # another run was first: it is its directory
         return make_plan(recipe, files, limit=limit)
     return plan
+
+
+def _inputs(recipe: Recipe) -> list[InputFile]:
+    """The files that decide the candidates: the source's, then those of imported captions."""
+    more = [item for table in recipe.captions for item in table.inputs()]
+    return [*recipe.source.inputs(), *more]
+
+
+def _planned(
+    recipe: Recipe, files: LocalFiles, folder: Path, limit: int | None
+) -> tuple[dict[str, str], int, list[Joined]]:
+    """Commit every part; returns part → shard id, rows in all, what became of imported captions."""
+    with ExitStack() as stack:
+        indexes = [CaptionIndex(table, folder, n) for n, table in enumerate(recipe.captions)]
+        for index in indexes:
+            stack.callback(index.close)
+        tables = noted(_limited(recipe.source.candidates(), limit), indexes)
+        ranges = key_ranges(tables, folder, range_rows=recipe.shard_rows)
+        shards, rows = _commit_parts(files, recipe, joined(ranges, indexes))
+        return shards, rows, [index.told() for index in indexes]
 
 
 def _check_same(plan: Plan, fingerprint: str, inputs: list[dict[str, Any]], root: Path) -> None:

@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 
 from curate import columns as c
 from curate.errors import StoreError
+from curate.plan import Plan
 from curate.recipe import FIRST_LAYER, Recipe
 from curate.stage import kind_of
 from curate.store.commit import Commit, commit_shard, load_commits, shard_id
@@ -30,6 +31,7 @@ from curate.store.manifest import (
     dataset_digest,
     layer_of,
 )
+from curate.store.tombstones import load_log
 
 LEDGER = "ledger"
 Layers = Mapping[str, Mapping[str, Commit]]
@@ -152,16 +154,18 @@ def models_of(recipe: Recipe) -> dict[str, dict[str, ModelInfo]]:
     return found
 
 
-def write_manifest(files: LocalFiles, recipe: Recipe, fingerprint: str, layers: Layers) -> Manifest:
-    """Publish the version; the same layers give the same bytes."""
+def write_manifest(files: LocalFiles, recipe: Recipe, plan: Plan, layers: Layers) -> Manifest:
+    """Publish the version that the plan names; the same layers give the same bytes."""
     models = models_of(recipe)
     told = [
         layer_of(name, list(parts.values()), models.get(name, {})) for name, parts in layers.items()
     ]
+    tombstones = load_log(files).digest
     manifest = Manifest(
-        recipe_name=recipe.name, recipe_fingerprint=fingerprint,
+        version=plan.version, previous=plan.previous, tombstones=tombstones,
+        recipe_name=recipe.name, recipe_fingerprint=plan.recipe_fingerprint,
         license_audited=recipe.license_stage is not None,
-        dataset_digest=dataset_digest(told, None), bytes_digest=bytes_digest(told),
+        dataset_digest=dataset_digest(told, tombstones), bytes_digest=bytes_digest(told),
         counts=count(files, layers[LEDGER]), layers=told,
     )  # fmt: skip
     manifest = manifest.model_copy(update={"digest": manifest.self_digest()})

@@ -29,6 +29,7 @@ from curate.stages.read_file import ReadFile
 from curate.stages.resolution import Resolution
 from curate.stages.t5 import T5Stage
 from curate.stages.threshold import Threshold
+from curate.stages.tombstones import Tombstones
 from curate.stages.vae import VaeStage
 from curate.store.digest import json_digest
 from curate.train.settings import TrainSettings
@@ -36,12 +37,12 @@ from curate.yaml_lines import explain, load_yaml, override
 
 AnyStage = Annotated[
     LicenseStage | OptOut | Captions | Download | ReadFile | Inspect | Resolution | Aspect
-    | Buckets | ClipScore | T5Stage | VaeStage,
+    | Buckets | ClipScore | T5Stage | VaeStage | Tombstones,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyBarrier = Annotated[Duplicates | Threshold, Field(discriminator="kind")]
 FIRST_LAYER = "images"
-FETCHING_PASS_ONLY = ("license", "opt_out", "download", "read_file", "inspect")
+FETCHING_PASS_ONLY = ("license", "opt_out", "download", "read_file", "inspect", "tombstones")
 
 
 class Pass(BaseModel, frozen=True, extra="forbid"):
@@ -69,13 +70,23 @@ class Pass(BaseModel, frozen=True, extra="forbid"):
 
 
 class Recipe(BaseModel, frozen=True, extra="forbid"):
-    """What to build. `shard_rows` bounds the rows of a shard (the unit of work and of commit)."""
+    """What to build. `shard_rows` bounds the rows of a shard (the unit of work and of commit).
+
+    `tombstones` are logs of removals (paths of TOMBSTONES.jsonl): what they name is not taken. They
+    put the stage of that kind behind `inspect`, with the duplicates barrier's idea of near.
+    """
 
     name: str
     source: AnySource
+    tombstones: tuple[str, ...] = ()
     shard_rows: int = Field(1024, ge=1, le=1 << 20)
     passes: list[Pass] = Field(min_length=1)
     train: TrainSettings | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _with_tombstones(cls, value: Any) -> Any:
+        return with_tombstones(value)
 
     @model_validator(mode="after")
     def _unique_layers(self) -> Recipe:
@@ -112,6 +123,11 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         """The stage that judges licences, or None: then nothing is audited and outputs say so."""
         return next((s for s in self.passes[0].stages if isinstance(s, LicenseStage)), None)
 
+    @property
+    def tombstone_stage(self) -> Tombstones | None:
+        """The stage that keeps out what was removed elsewhere, or None."""
+        return next((s for s in self.passes[0].stages if isinstance(s, Tombstones)), None)
+
     def portable(self) -> dict[str, Any]:
         """The recipe as plan and record keep it: of where the source's files lie, the last name."""
         passes = [
@@ -122,7 +138,9 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
             }
             for step in self.passes
         ]
-        return self.model_dump(mode="json") | {"source": self.source.portable(), "passes": passes}
+        names = [Path(path).name for path in self.tombstones]
+        whole = self.model_dump(mode="json")
+        return whole | {"source": self.source.portable(), "passes": passes, "tombstones": names}
 
     def identities(self) -> dict[str, list[Any]]:
         """Layer → what its fingerprint is the digest of."""
@@ -193,7 +211,28 @@ def _require(who: str, wanted: pa.Schema, available: dict[str, pa.DataType]) -> 
 
 def _stage_classes() -> list[type[Stage]]:
     return [LicenseStage, OptOut, Captions, Download, ReadFile, Inspect, Resolution, Aspect,
-            Buckets, ClipScore, T5Stage, VaeStage]  # fmt: skip
+            Buckets, ClipScore, T5Stage, VaeStage, Tombstones]  # fmt: skip
+
+
+def with_tombstones(value: Any) -> Any:
+    """A recipe's plain values with the stage that its `tombstones` ask for, unless it is there."""
+    logs = value.get("tombstones") if isinstance(value, dict) else None
+    try:
+        first = value["passes"][0] if logs else {}
+        stages = list(first.get("stages", ()))
+        kinds = [stage["kind"] for stage in stages]
+        barrier = first.get("barrier") or {}
+        near = {n: barrier[n] for n in ("near_bits", "near_rgb") if n in barrier}
+    except (AttributeError, IndexError, KeyError, TypeError):
+        return value  # malformed: the fields' own validation says how
+    if not logs or "tombstones" in kinds:
+        return value
+    if "inspect" not in kinds:
+        raise ValueError(
+            "tombstones need the stage inspect: what was removed is known by its looks"
+        )
+    stages.insert(kinds.index("inspect") + 1, {"kind": "tombstones", "logs": logs, **near})
+    return {**value, "passes": [{**first, "stages": stages}, *value["passes"][1:]]}
 
 
 def load_recipe(path: str | Path, *, overrides: list[str] | None = None) -> Recipe:

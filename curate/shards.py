@@ -6,7 +6,7 @@ whenever it runs. Neither Ray nor threads appear here.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -15,6 +15,7 @@ from pydantic import BaseModel
 
 from curate import columns as c
 from curate.recipe import FIRST_LAYER, Pass
+from curate.sources.removed import REMOVED
 from curate.stage import Barrier, Stage, Transform, apply, living, mark, with_marks
 from curate.store.commit import (
     Commit,
@@ -33,6 +34,13 @@ KEPT_WITH_MARKS = [
     c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_BASIS, c.LICENSE_MATCHED, c.LICENSE_GROUP,
     c.EVIDENCE_LEVEL, c.ORIGINAL_SHA256, c.STORED_SHA256, c.WIDTH, c.HEIGHT, c.THUMBNAIL,
 ]  # fmt: skip
+
+
+KEPT_OF_REMOVED = frozenset(
+    field.name for field in (c.KEY, c.VERDICT, c.REASON, c.RETRYABLE, c.STAGE, c.ORIGINAL_SHA256,
+                             c.STORED_SHA256)
+)  # fmt: skip
+"""What the marks of the first pass still say of a row that was removed."""
 
 
 class Task(BaseModel, frozen=True, extra="forbid"):
@@ -123,10 +131,11 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
     if len(dead):
         extra = [f.name for f in KEPT_WITH_MARKS if f.name in table.column_names]
         extra = extra if step.layer == FIRST_LAYER else []
-        tables["marks"] = dead.select([c.KEY.name, *c.MARKS.names, *extra]).combine_chunks()
+        marks = forgotten(dead.select([c.KEY.name, *c.MARKS.names, *extra]))
+        tables["marks"] = marks.combine_chunks()
     observed = [f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"]
     if observed:
-        seen = table.filter(pc.is_valid(table[c.OBSERVED_AT.name]))
+        seen = table.filter(pc.and_not(pc.is_valid(table[c.OBSERVED_AT.name]), _removed(table)))
         tables["observations"] = seen.select(
             [c.KEY.name, *dict.fromkeys(observed)]
         ).combine_chunks()
@@ -134,6 +143,22 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
         files, layer=task.layer, part=task.part, fingerprint=task.fingerprint,
         input_digest=task.input_digest, rows_in=rows_in, tables=tables, marked=count_marks(dead),
     )  # fmt: skip
+
+
+def forgotten(marks: pa.Table) -> pa.Table:
+    """Marks in which removed rows keep key, verdict and the hashes of the picture, nothing else."""
+    removed = _removed(marks)
+    if not pc.any(removed).as_py():
+        return marks
+    place = pc.if_else(removed, None, pa.array(range(len(marks)), pa.int64()))
+    for at, field in enumerate(marks.schema):
+        if field.name not in KEPT_OF_REMOVED:
+            marks = marks.set_column(at, field, marks[field.name].take(place))
+    return marks
+
+
+def _removed(table: pa.Table) -> pa.ChunkedArray:
+    return pc.fill_null(pc.equal(table[c.REASON.name], REMOVED), False)
 
 
 def _without_spent(table: pa.Table, later: Sequence[Stage]) -> pa.Table:
@@ -167,14 +192,17 @@ def _annotated(schema: pa.Schema, stages: Sequence[Stage]) -> pa.Schema:
 
 
 def decide(
-    files: LocalFiles, barrier: Barrier, layer: str, fingerprint: str, tasks: Sequence[Task]
-) -> list[Commit]:
+    files: LocalFiles, barrier: Barrier, layer: str, fingerprint: str, tasks: Sequence[Task], *,
+    remembered: Mapping[str, float] | None = None,
+) -> list[Commit]:  # fmt: skip
     """Run a barrier over all parts and commit its marks part by part.
 
     The barrier sees the narrow columns it consumes; only keys and marks are held for the rest.
+    `remembered` is what it knows of rows that were removed since it first decided.
     """
     columns = list(dict.fromkeys([c.KEY.name, *barrier.consumes.names]))
-    marks = with_marks(barrier.decide(read_rows(files, task, columns) for task in tasks))
+    rows = (read_rows(files, task, columns) for task in tasks)
+    marks = with_marks(barrier.decide(rows, remembered=remembered))
     whole = json_digest([task.input_digest for task in tasks])
     commits = []
     for task in tasks:

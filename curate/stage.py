@@ -94,9 +94,21 @@ class Barrier(BaseModel, frozen=True, extra="forbid"):
 
     consumes: ClassVar[pa.Schema]
 
-    def decide(self, tables: Iterable[pa.Table]) -> pa.Table:
-        """Marks for the rows to drop: KEY and the columns of `columns.MARKS`, sorted by key."""
+    def decide(
+        self, tables: Iterable[pa.Table], *, remembered: Mapping[str, float] | None = None
+    ) -> pa.Table:
+        """Marks for the rows to drop: KEY and the columns of `columns.MARKS`, sorted by key.
+
+        `remembered` is what `remember` said of a set that held these rows and others since removed.
+        """
         raise ContractError(f"{type(self).__name__} does not implement decide()")
+
+    def remember(self, tables: Iterable[pa.Table]) -> dict[str, float]:
+        """What a verdict owes to the whole set, in numbers; a removal keeps them in the plan.
+
+        So the verdicts of the rows that stay do not hang on rows that are gone.
+        """
+        return {}
 
     version: ClassVar[int] = 1
 

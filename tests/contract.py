@@ -35,7 +35,9 @@ from curate.stages.read_file import ReadFile
 from curate.stages.resolution import Resolution
 from curate.stages.t5 import T5Stage
 from curate.stages.threshold import Threshold
+from curate.stages.tombstones import Tombstones
 from curate.stages.vae import VaeStage
+from curate.store.tombstones import LOG, Log, Tombstone
 
 Kind = TypeVar("Kind", bound=Stage | Barrier)
 
@@ -81,6 +83,17 @@ def _download(around: Surroundings) -> Example:
     )  # fmt: skip
 
 
+def _tombstones(around: Surroundings) -> Example:
+    first = str(around.rows[c.PIXEL_SHA256.name][0])
+    entry = Tombstone(
+        time="2026-01-01", selector="key", reason="a test", found_by="asked", pixel_sha256=first
+    )
+    log = around.folder / LOG
+    log.write_bytes(Log().followed_by([entry]).to_bytes())
+    stage = Tombstones(logs=(str(log),))
+    return Example(stage, nulls_pass="without a picture there is nothing to know it by")
+
+
 EXAMPLES: dict[str, Callable[[Surroundings], Example]] = {
     "aspect": lambda _: Example(Aspect(max_ratio=1.5)),
     "buckets": lambda _: Example(Buckets(sizes=((64, 64), (96, 64)))),
@@ -98,6 +111,7 @@ EXAMPLES: dict[str, Callable[[Surroundings], Example]] = {
     "read_file": _read_file,
     "resolution": lambda _: Example(Resolution(min_side=48)),
     "t5": lambda _: Example(T5Stage(batch_size=3, device="cpu"), tolerance={"t5_embeddings": 0.02}),
+    "tombstones": _tombstones,
     "vae": lambda _: Example(VaeStage(batch_size=3, device="cpu"), tolerance={"latent": 0.02}),
 }
 

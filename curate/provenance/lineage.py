@@ -8,17 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
 
+from curate.plan import load_plan
 from curate.provenance.chain import Chain
 from curate.recipe import FIRST_LAYER, Recipe
 from curate.shards import Task, needed_columns
-from curate.store.commit import FileEntry
+from curate.store.commit import Commit, FileEntry
 from curate.store.dataset import Dataset
 from curate.store.digest import json_digest
 from curate.store.manifest import Manifest, Shard
 
 LEDGER = "ledger"
 PLAN = "plan"
-Layers = Mapping[str, Mapping[str, Shard]]
+Layers = Mapping[str, Mapping[str, Shard | Commit]]
 """Layer name → part → shard, in the order in which the layers were made."""
 
 
@@ -32,9 +33,11 @@ def check_lineage(dataset: Dataset, recipe: Recipe, chain: Chain) -> Iterator[st
     parts = {frozenset(shard.part for shard in layer.shards) for layer in dataset.manifest.layers}
     if len(parts) > 1:
         return  # said already: a layer lacks a part of the plan
+    plan = load_plan(dataset.files)
     for (layer, part), digest in input_digests(dataset.manifest, recipe).items():
         commit = chain.commits.get(layer, {}).get(part)
-        if commit is not None and commit.input_digest != digest:
+        accepted = plan.accepted(layer, digest) if plan else [digest]
+        if commit is not None and commit.input_digest not in accepted:
             yield f"{layer} {part}: the commit was made from other files than the manifest names"
 
 
@@ -52,36 +55,43 @@ def input_digests(manifest: Manifest, recipe: Recipe) -> dict[tuple[str, str], s
     parts = sorted(layers[PLAN])
     found = {(PLAN, part): _content(layers[PLAN][part]) for part in parts}
     for index, step in enumerate(recipe.passes):
-        before = _before(layers, step.layer)
+        earlier = before(layers, step.layer)
         for part in parts:
-            files = _inputs(recipe, index, needed_columns(step), before, part)
+            files = inputs(recipe, index, needed_columns(step), earlier, part)
             found[step.layer, part] = files.input_digest
-        if step.barrier is not None and step.verdict_layer is not None:
-            before = _before(layers, step.verdict_layer)
-            names = step.barrier.consumes.names
-            inputs = [_inputs(recipe, index + 1, names, before, part) for part in parts]
-            whole = json_digest([files.input_digest for files in inputs])
+        if step.verdict_layer is not None:
+            whole = barrier_digest(recipe, index, before(layers, step.verdict_layer))
             found |= {(step.verdict_layer, part): whole for part in parts}
-    before = _before(layers, LEDGER)
-    for part in parts:
-        contents = [[entry.content_digest for entry in of[part].files] for of in before.values()]
-        found[LEDGER, part] = json_digest(contents)
+    earlier = before(layers, LEDGER)
+    found |= {(LEDGER, part): ledger_digest(earlier, part) for part in parts}
     return found
 
 
-def _before(layers: Layers, name: str) -> Layers:
+def barrier_digest(recipe: Recipe, index: int, layers: Layers) -> str:
+    """What the barrier behind pass `index` reads: the digests of all parts in one."""
+    names = barrier.consumes.names if (barrier := recipe.passes[index].barrier) else []
+    tasks = [inputs(recipe, index + 1, names, layers, part) for part in sorted(layers[PLAN])]
+    return json_digest([task.input_digest for task in tasks])
+
+
+def ledger_digest(layers: Layers, part: str) -> str:
+    """What the ledger of a part is derived from: every file of it."""
+    return json_digest([[e.content_digest for e in of[part].files] for of in layers.values()])
+
+
+def before(layers: Layers, name: str) -> Layers:
     """The layers that were there when another was made."""
     names = list(layers)
-    return {before: layers[before] for before in names[: names.index(name)]}
+    return {earlier: layers[earlier] for earlier in names[: names.index(name)]}
 
 
-def _content(plan: Shard) -> str:
+def _content(plan: Shard | Commit) -> str:
     """A plan's commit is made from its rows themselves."""
     entry = plan.file("data")
     return entry.content_digest if entry else ""
 
 
-def _inputs(recipe: Recipe, index: int, columns: list[str], layers: Layers, part: str) -> Task:
+def inputs(recipe: Recipe, index: int, columns: list[str], layers: Layers, part: str) -> Task:
     """The files that pass `index` reads for one part: data to join, marks of rows to leave out."""
     sources = [PLAN] if index == 0 else _holding(recipe, index, columns)
     marking = [name for name in layers if name not in (PLAN, FIRST_LAYER)]

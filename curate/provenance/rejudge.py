@@ -15,14 +15,16 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.engine import Layers, barrier_tasks
+from curate.plan import load_plan
 from curate.provenance.findings import compare_rows, compare_sets, flat
 from curate.provenance.partition import read_role
 from curate.recipe import FIRST_LAYER, Pass, Recipe
-from curate.shards import read_rows
+from curate.shards import forgotten, read_rows
 from curate.sources.keys import canonical_url, row_key
 from curate.stage import Stage, apply, mark, with_marks
 from curate.store.commit import Commit
 from curate.store.dataset import Dataset
+from curate.store.digest import json_digest
 from curate.store.manifest import Shard
 
 PURE: Final = ("license", "opt_out", "captions", "resolution", "aspect")
@@ -73,8 +75,11 @@ def _check_barrier(dataset: Dataset, recipe: Recipe, step: Pass, commits: Layers
     before = {layer: commits[layer] for layer in names[: names.index(name)]}
     tasks = barrier_tasks(recipe, step, before)
     columns = list(dict.fromkeys([c.KEY.name, *barrier.consumes.names]))
-    files = dataset.files
-    derived = with_marks(barrier.decide(read_rows(files, task, columns) for task in tasks))
+    rows = (read_rows(dataset.files, task, columns) for task in tasks)
+    plan = load_plan(dataset.files)
+    whole = json_digest([task.input_digest for task in tasks])
+    remembered = plan.remembered(name, whole) if plan else {}
+    derived = with_marks(barrier.decide(rows, remembered=remembered))
     stored = pa.concat_tables([_marks_of(dataset, commit) for commit in commits[name].values()])
     yield from _compare_tables(name, "marks", stored, derived)
 
@@ -156,7 +161,8 @@ def _check_licenses(part: str, table: pa.Table, facts: pa.Table) -> Iterator[str
     names = [n for n in LICENSE if n in table.column_names and n in facts.column_names]
     keys = flat(table[c.KEY.name])
     stored = facts.take(pc.index_in(keys, value_set=flat(facts[c.KEY.name])))
-    yield from compare_rows(f"{FIRST_LAYER} {part}", keys, stored, table, names)
+    derived = forgotten(table.select([c.KEY.name, *c.MARKS.names, *names]))
+    yield from compare_rows(f"{FIRST_LAYER} {part}", keys, stored, derived, names)
 
 
 def _check_group(part: str, data: pa.Table) -> Iterator[str]:

@@ -8,7 +8,7 @@ their order. Thumbprints wait in a temporary file: about 400 bytes a row stay in
 from __future__ import annotations
 
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import IO, Annotated, Any, ClassVar, Final, Literal
 
 import numpy as np
@@ -48,7 +48,9 @@ class Duplicates(Barrier):
     def identity(self) -> dict[str, Any]:
         return super().identity() | {"method": METHOD}
 
-    def decide(self, tables: Iterable[pa.Table]) -> pa.Table:
+    def decide(
+        self, tables: Iterable[pa.Table], *, remembered: Mapping[str, float] | None = None
+    ) -> pa.Table:
         with tempfile.TemporaryFile(prefix="curate-thumbprints-") as spool:
             rows = _spooled(tables, spool)
             rank = _ranked(rows)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from fractions import Fraction
 from typing import Annotated, ClassVar, Final, Literal, Self, cast
 
@@ -23,6 +23,8 @@ SCORES: Final = {
     and (pa.types.is_floating(field.type) or pa.types.is_signed_integer(field.type))
 }
 """The columns that hold one signed number a row."""
+LEAST: Final = "least"
+"""What the barrier remembers: the lowest score that stays."""
 
 
 def _score(name: str) -> str:
@@ -68,11 +70,11 @@ class Threshold(Barrier):
             raise ValueError("threshold needs at_least or quantile, and not both")
         return self
 
-    def decide(self, tables: Iterable[pa.Table]) -> pa.Table:
-        names = [c.KEY.name, self.column]
-        rows = pa.concat_tables([self.consumes.empty_table(), *(t.select(names) for t in tables)])
-        scores = pc.fill_null(rows[self.column].cast(pa.float64()), np.nan).to_numpy()
-        least = self.least(scores)
+    def decide(
+        self, tables: Iterable[pa.Table], *, remembered: Mapping[str, float] | None = None
+    ) -> pa.Table:
+        rows, scores = self._scores(tables)
+        least = (remembered or {}).get(LEAST, self.least(scores))
         under = np.flatnonzero(~(scores >= least))
         count = len(under)
         values = scores[under]
@@ -86,6 +88,16 @@ class Threshold(Barrier):
             c.MEASURED_TEXT.name: [self._asked()] * count,
             c.RELATED_KEY.name: pa.nulls(count, pa.string()),
         }, schema=pa.schema([c.KEY, *c.MARKS])).sort_by(c.KEY.name)  # fmt: skip
+
+    def remember(self, tables: Iterable[pa.Table]) -> dict[str, float]:
+        """The score at the quantile, which rows that go would move."""
+        return {} if self.quantile is None else {LEAST: self.least(self._scores(tables)[1])}
+
+    def _scores(self, tables: Iterable[pa.Table]) -> tuple[pa.Table, NDArray[np.float64]]:
+        """Keys, and the score of each as float64, NaN for null."""
+        names = [c.KEY.name, self.column]
+        rows = pa.concat_tables([self.consumes.empty_table(), *(t.select(names) for t in tables)])
+        return rows, pc.fill_null(rows[self.column].cast(pa.float64()), np.nan).to_numpy()
 
     def _asked(self) -> str:
         """What the recipe asked; not the score at a quantile, which is a model's number."""
