@@ -1,24 +1,32 @@
 """The chain of custody: manifest → commits → files, each named by hash in the one before.
 
-Nothing is taken on trust from the manifest but the list of what should be there.
+Nothing is taken on trust from the manifest but the list of what should be there. Files are looked
+at by a few threads, since hashing leaves Python's lock free; findings come in the manifest's order.
 """
 
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Final, TypeVar
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import columns as c
 from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
+from curate.provenance.findings import bounded
+from curate.provenance.pictures import PictureCheck, PictureCount
+from curate.provenance.promises import Kept
+from curate.provenance.values import check_values, valued
 from curate.store.commit import Commit, FileEntry, commit_path, shard_id
 from curate.store.dataset import Dataset
-from curate.store.digest import bytes_sha256, file_sha256, table_digest
+from curate.store.digest import TableDigest, bytes_sha256, file_sha256, file_sha256s
 from curate.store.manifest import Layer, Manifest, Shard, bytes_digest, dataset_digest
 
 LAYERS_READ_WHOLE: Final = ("plan", "ledger")
@@ -28,13 +36,33 @@ KNOWN: Final[Mapping[str, pa.Field]] = {
 READ_ERRORS: Final = (OSError, pa.ArrowException, StoreError, ValueError)
 
 
+Found = tuple[Kept, str]
+"""A problem, and the promise that it breaks."""
+T = TypeVar("T")
+
+
 @dataclass
 class Chain:
     """The commits that could be read (by layer and part), and the files that must not be."""
 
     commits: dict[str, dict[str, Commit]] = field(default_factory=dict)
     unreadable: set[str] = field(default_factory=set)
-    problems: list[str] = field(default_factory=list)
+    problems: list[Found] = field(default_factory=list)
+    counted: PictureCount = field(default_factory=PictureCount)
+
+
+@dataclass
+class Report:
+    """What one thread found in one file; a damaged one is not read again."""
+
+    problems: list[Found] = field(default_factory=list)
+    counted: PictureCount = field(default_factory=PictureCount)
+    damaged: bool = False
+
+    def damage(self, problems: Iterable[str]) -> None:
+        for problem in problems:
+            self.problems.append((Kept.SAME_DATA, problem))
+            self.damaged = True
 
 
 def check_digests(manifest: Manifest) -> Iterator[str]:
@@ -73,22 +101,48 @@ def check_layers(manifest: Manifest) -> Iterator[str]:
             seen.add(entry.path)
 
 
-def follow(dataset: Dataset, *, hashes: bool) -> Chain:
+def follow(dataset: Dataset, *, hashes: bool, pictures: PictureCheck) -> Chain:
     """Read every commit and look at every file that the manifest names.
 
     Without `hashes` files are checked by size, footer and schema, and the small layers (plan,
-    ledger, marks) by content; with it every byte and every content digest is.
+    ledger, marks) by content; with it every byte and every content digest is, every picture by
+    its hash and header, and the values of model columns. Memory holds a row group a thread.
     """
     chain = Chain()
-    for layer in dataset.manifest.layers:
-        for shard in layer.shards:
-            chain.problems += _check_commit(dataset, layer, shard, chain)
-            for entry in shard.files:
-                found = list(_check_file(dataset, layer, entry, hashes=hashes))
-                if found:
-                    chain.unreadable.add(entry.path)
-                chain.problems += found
+    shards = [(layer, shard) for layer in dataset.manifest.layers for shard in layer.shards]
+    for layer, shard in shards:
+        found = _check_commit(dataset, layer, shard, chain)
+        chain.problems += [(Kept.EXACTLY_ONCE, problem) for problem in found]
+    files = [(layer, entry) for layer, shard in shards for entry in shard.files]
+    jobs: list[Callable[[], Report]] = []
+    for layer, entry in files:
+        look = _Look(dataset, layer, entry, pictures, hashes=hashes)
+        jobs += [look.bytes, look.content]
+    with ThreadPoolExecutor(max_workers=_cores()) as pool:
+        reports = _in_order(pool, jobs)
+        for (_, entry), whole, content in zip(files, reports, reports, strict=True):
+            told = whole if whole.damaged else content
+            chain.problems += told.problems
+            chain.counted.add(told.counted)
+            if told.damaged:
+                chain.unreadable.add(entry.path)
     return chain
+
+
+def _cores() -> int:
+    """Processors that this process may use."""
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+
+
+def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
+    """Results in the order of the jobs, with a few ahead: neither results nor jobs pile up."""
+    waiting: deque[Future[T]] = deque()
+    for job in jobs:
+        waiting.append(pool.submit(job))
+        if len(waiting) >= 4 * _cores():
+            yield waiting.popleft().result()
+    while waiting:
+        yield waiting.popleft().result()
 
 
 def strays(dataset: Dataset) -> Iterator[str]:
@@ -149,41 +203,99 @@ def _rows(commit: Commit, role: str) -> int:
     return sum(entry.rows for entry in commit.files if entry.role == role)
 
 
-def _check_file(dataset: Dataset, layer: Layer, entry: FileEntry, *, hashes: bool) -> Iterator[str]:
-    folder, _, name = entry.path.rpartition("/")
-    if folder != f"{layer.name}/{entry.role}" or not name:
-        yield f"{entry.path} does not lie in {layer.name}/{entry.role}/"
-        return
-    path = dataset.path(entry)
-    if not path.is_file():
-        yield f"{entry.path} is missing"
-        return
-    if path.stat().st_size != entry.bytes:
-        yield f"{entry.path}: {path.stat().st_size} bytes, the manifest says {entry.bytes}"
-        return
-    if hashes and file_sha256(dataset.path(entry)) != entry.sha256:
-        yield f"{entry.path}: sha256 is not the one in the manifest: the file was changed"
-        return
-    try:
-        yield from _check_content(dataset, layer, entry, hashes=hashes)
-    except READ_ERRORS as error:
-        yield f"{entry.path} does not read as Parquet: {str(error).splitlines()[0]}"
+@dataclass(frozen=True)
+class _Look:
+    """One file to look at, in two jobs that share no state: its bytes, and what it holds."""
+
+    dataset: Dataset
+    layer: Layer
+    entry: FileEntry
+    pictures: PictureCheck
+    hashes: bool
+
+    def bytes(self) -> Report:
+        """Whether the file is there, where it belongs, whole, and hashes to what is told."""
+        report = Report()
+        report.damage(self._missing())
+        if self.hashes and not report.damaged:
+            report.damage(self._changed())
+        return report
+
+    def _missing(self) -> Iterator[str]:
+        folder, _, name = self.entry.path.rpartition("/")
+        path = self.dataset.path(self.entry)
+        if folder != f"{self.layer.name}/{self.entry.role}" or not name:
+            yield f"{self.entry.path} does not lie in {self.layer.name}/{self.entry.role}/"
+        elif not path.is_file():
+            yield f"{self.entry.path} is missing"
+        elif path.stat().st_size != self.entry.bytes:
+            yield (
+                f"{self.entry.path}: {path.stat().st_size} bytes, "
+                f"the manifest says {self.entry.bytes}"
+            )
+
+    def _changed(self) -> Iterator[str]:
+        try:
+            same = file_sha256(self.dataset.path(self.entry)) == self.entry.sha256
+        except OSError as error:
+            yield f"{self.entry.path} cannot be read: {error.strerror or error}"
+            return
+        if not same:
+            yield f"{self.entry.path}: sha256 is not the one in the manifest: the file was changed"
+
+    def content(self) -> Report:
+        """Whether rows, schema, content digest, pictures and model values are as told."""
+        report = Report()
+        if next(self._missing(), None) is not None:
+            return report  # said by `bytes`
+        try:
+            self._read(report)
+        except (*READ_ERRORS, KeyError) as error:
+            first = (str(error).splitlines() or [type(error).__name__])[0]
+            report.damage([f"{self.entry.path} does not read as Parquet: {first}"])
+        return report
+
+    def _read(self, report: Report) -> None:
+        entry = self.entry
+        with pq.ParquetFile(self.dataset.path(entry), pre_buffer=False) as file:
+            if file.metadata.num_rows != entry.rows:
+                told = f"{file.metadata.num_rows} rows, the manifest says {entry.rows}"
+                report.damage([f"{entry.path}: {told}"])
+            report.damage(_check_schema(self.layer, entry, file.schema_arrow))
+            small = self.layer.name in LAYERS_READ_WHOLE or entry.role == "marks"
+            if (self.hashes or small) and entry.role != "observations":
+                self._digest(file, report)
+
+    def _digest(self, file: pq.ParquetFile, report: Report) -> None:
+        """Every row once, a row group at a time; each picture is hashed once for all checks."""
+        schema = file.schema_arrow
+        digest = TableDigest(schema)
+        pictured = self.hashes and _is_pictured(schema)
+        found: list[Found] = []
+        for group in range(file.num_row_groups):
+            rows = file.read_row_group(group, use_threads=False).combine_chunks()
+            known = {}
+            if pictured and len(rows):
+                files = pc.struct_field(rows[c.IMAGE.name].chunk(0), "bytes")
+                known[c.IMAGE.name] = file_sha256s(files)
+                seen = self.pictures.rows(
+                    self.entry.path, rows, known[c.IMAGE.name], report.counted
+                )
+                found += [(Kept.EVIDENCE, problem) for problem in bounded(seen)]
+            if self.hashes and valued(schema):
+                values = bounded(check_values(self.entry.path, rows))
+                found += [(Kept.SAME_DATA, problem) for problem in values]
+            digest.update(rows, known)
+        if digest.hexdigest() != self.entry.content_digest:
+            what = "the content is not the one whose digest the manifest carries"
+            report.damage([f"{self.entry.path}: {what}"])
+        report.problems += found
 
 
-def _check_content(
-    dataset: Dataset, layer: Layer, entry: FileEntry, *, hashes: bool
-) -> Iterator[str]:
-    with pq.ParquetFile(dataset.path(entry)) as file:
-        if file.metadata.num_rows != entry.rows:
-            yield f"{entry.path}: {file.metadata.num_rows} rows, the manifest says {entry.rows}"
-        yield from _check_schema(layer, entry, file.schema_arrow)
-        whole = hashes or layer.name in LAYERS_READ_WHOLE or entry.role == "marks"
-        if (
-            whole
-            and entry.role != "observations"
-            and table_digest(file.read()) != entry.content_digest
-        ):
-            yield f"{entry.path}: the content is not the one whose digest the manifest carries"
+def _is_pictured(schema: pa.Schema) -> bool:
+    """Whether a file holds pictures and what is told of them, in the types that they have."""
+    fields = (c.IMAGE, c.STORED_SHA256, c.WIDTH, c.HEIGHT)
+    return all(f.name in schema.names and schema.field(f.name).type == f.type for f in fields)
 
 
 def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator[str]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import Any, Final
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+
+from curate.provenance.promises import Promise
 
 MOST_OF_ONE_CHECK: Final = 20
 
@@ -19,8 +21,9 @@ MOST_OF_ONE_CHECK: Final = 20
 class AuditResult:
     """The outcome of an audit.
 
-    Counts come from the ledger itself, digests are recomputed. `verified` says what was checked
-    and how far; `notes` are remarks that break no promise.
+    Counts come from the ledger itself, digests are recomputed. `promises` are the seven of the
+    design, each with its state; `verified` says what was checked and how far; `notes` are remarks
+    that break no promise.
     """
 
     ok: bool
@@ -32,6 +35,7 @@ class AuditResult:
     problems: list[str]
     notes: list[str]
     verified: list[str]
+    promises: list[Promise] = field(default_factory=list)
 
     def to_json(self) -> str:
         """The result as a JSON object with the names of the fields."""
@@ -47,6 +51,7 @@ class AuditResult:
             f"kept {self.kept:,}, rejected {rejected:,}, failed {failed:,}",
         ]
         lines += [f"  problem: {problem}" for problem in self.problems]
+        lines += [line for promise in self.promises for line in promise.to_text()]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  verified: {claim}" for claim in self.verified]
         lines += [f"dataset_digest {self.dataset_digest}", f"bytes_digest   {self.bytes_digest}"]

@@ -6,9 +6,14 @@ that parameters, models and fingerprints belong together, and that shards name t
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import Any
+from collections.abc import Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+from typing import Any, Final
 
+import pyarrow as pa
+
+from curate.images.decode import codec_versions
+from curate.license.parse import RULES_VERSION
 from curate.plan import PLAN, Plan
 from curate.recipe import Pass, Recipe
 from curate.store.dataset import Dataset
@@ -16,6 +21,7 @@ from curate.store.digest import json_digest
 from curate.store.manifest import Layer
 
 MODEL = b"curate.model"
+WRITER: Final = "pyarrow "
 
 
 def check_identity(dataset: Dataset, plan: Plan, recipe: Recipe) -> Iterator[str]:
@@ -30,6 +36,54 @@ def check_identity(dataset: Dataset, plan: Plan, recipe: Recipe) -> Iterator[str
             continue
         yield from _parameters(step, told)
         yield from _models(dataset, layer, dict(zip(_kinds(step), told[1], strict=False)))
+
+
+def other_versions(plan: Plan, recipe: Recipe) -> list[str]:
+    """Notes on what made this data and is not here, or is another version here.
+
+    Its fingerprints cannot be made again on this machine; they were compared with what the plan
+    says they are the digest of, and the content was judged all the same.
+    """
+    notes: dict[str, None] = {}
+    for step in recipe.passes:
+        told = plan.identities.get(step.layer)
+        if not told or len(told) < 3 or not isinstance(told[1], list):
+            continue
+        for stage, identity in zip(step.stages, told[1], strict=False):
+            notes |= dict.fromkeys(_other(stage.kind, stage.version, identity))
+        made = str(told[2]).partition(WRITER)[2]
+        if made and made != pa.__version__:
+            notes[f"shards were written by pyarrow {made}, here is {pa.__version__}"] = None
+    return list(notes)
+
+
+def _other(kind: str, here: int, identity: Mapping[str, Any]) -> Iterator[str]:
+    if identity.get("version", here) != here:
+        yield (
+            f"{kind} was version {identity['version']}, here is {here}: what it decided is compared "
+            f"with what this version decides"
+        )
+    if identity.get("rules", RULES_VERSION) != RULES_VERSION:
+        yield (
+            f"licences were parsed by rules {identity['rules']}, here are rules {RULES_VERSION}: "
+            f"a difference may come from them"
+        )
+    codecs = identity.get("codecs")
+    for name, made in codecs.items() if isinstance(codecs, dict) else ():
+        found = _installed(name, made)
+        if found != made:
+            yield f"{kind} was made with {name} {made}, here is {found}"
+
+
+def _installed(name: str, like: str) -> str:
+    """The version of a codec or distribution here, with as many numbers as the other has."""
+    known = codec_versions()
+    if name in known:
+        return known[name]
+    try:
+        return ".".join(version(name).split(".")[: like.count(".") + 1])
+    except PackageNotFoundError:
+        return "none"
 
 
 def _kinds(step: Pass) -> list[str]:
