@@ -124,8 +124,20 @@ PHASH = column("phash", pa.uint64())
 THUMBPRINT = column("thumbprint", pa.binary(432))  # 12 × 12 × RGB, uint8, for near duplicates
 THUMBNAIL = column("thumbnail", pa.binary())  # small JPEG for reports
 EMBEDDED_EXIF = column("embedded_exif", pa.binary())
-EMBEDDED_XMP = column("embedded_xmp", pa.binary())
+EMBEDDED_XMP = column("embedded_xmp", pa.list_(pa.binary()))  # packets, in the file's order
 EMBEDDED_IPTC = column("embedded_iptc", pa.binary())
+RESERVATION = pa.struct(
+    [
+        pa.field("signal", pa.string()),  # one of curate.stages.embedded.SIGNALS
+        pa.field("value", pa.string()),  # as it was written
+        pa.field("locator", pa.string()),  # where: XMP property, C2PA assertion
+        pa.field("signature", pa.string()),  # trusted | untrusted | invalid | unread, if signed
+        pa.field("codes", pa.list_(pa.string())),  # the validator's failures, sorted
+    ]
+)
+EMBEDDED_CLAIMS = column("embedded_claims", pa.list_(CLAIM))  # what the picture says of itself
+EMBEDDED_RESERVATIONS = column("embedded_reservations", pa.list_(RESERVATION))
+EMBEDDED_AGREES = column("embedded_agrees", pa.string())  # curate.license.evidence.Agreement
 BUCKET_WIDTH = column("bucket_width", pa.int32())
 BUCKET_HEIGHT = column("bucket_height", pa.int32())
 CROP_BOX = column("crop_box", pa.list_(pa.int32(), 4))  # left, top, right, bottom in the picture

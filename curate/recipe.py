@@ -22,6 +22,7 @@ from curate.stages.captions import Captions
 from curate.stages.clip_score import ClipScore
 from curate.stages.download import Download
 from curate.stages.duplicates import Duplicates
+from curate.stages.embedded import Embedded
 from curate.stages.inspect import Inspect
 from curate.stages.license import LicenseStage
 from curate.stages.opt_out import OptOut
@@ -36,13 +37,14 @@ from curate.train.settings import TrainSettings
 from curate.yaml_lines import explain, load_yaml, override
 
 AnyStage = Annotated[
-    LicenseStage | OptOut | Captions | Download | ReadFile | Inspect | Resolution | Aspect
-    | Buckets | ClipScore | T5Stage | VaeStage | Tombstones,
+    LicenseStage | OptOut | Captions | Download | ReadFile | Inspect | Embedded | Resolution
+    | Aspect | Buckets | ClipScore | T5Stage | VaeStage | Tombstones,
     Field(discriminator="kind"),
 ]  # fmt: skip
 AnyBarrier = Annotated[Duplicates | Threshold, Field(discriminator="kind")]
 FIRST_LAYER = "images"
-FETCHING_PASS_ONLY = ("license", "opt_out", "download", "read_file", "inspect", "tombstones")
+FETCHING_PASS_ONLY = ("license", "opt_out", "download", "read_file", "inspect", "embedded",
+                      "tombstones")  # fmt: skip
 
 
 class Pass(BaseModel, frozen=True, extra="forbid"):
@@ -113,6 +115,12 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
                 raise ValueError(
                     f"download needs {' and '.join(missing)} before it: nothing is fetched before its "
                     f"licence is accepted (your own files need neither: use read_file)"
+                )
+            if "inspect" in kinds and "embedded" not in kinds[kinds.index("inspect") :]:
+                raise ValueError(
+                    "inspect needs embedded after it where pictures are downloaded: what a picture "
+                    "says of its licence and reserves is read there; to ignore a reservation, leave "
+                    "its signal out of embedded.honour"
                 )
         if kinds.count("license") > 1:
             raise ValueError("one license stage decides; write one policy")
@@ -210,8 +218,8 @@ def _require(who: str, wanted: pa.Schema, available: dict[str, pa.DataType]) -> 
 
 
 def _stage_classes() -> list[type[Stage]]:
-    return [LicenseStage, OptOut, Captions, Download, ReadFile, Inspect, Resolution, Aspect,
-            Buckets, ClipScore, T5Stage, VaeStage, Tombstones]  # fmt: skip
+    return [LicenseStage, OptOut, Captions, Download, ReadFile, Inspect, Embedded, Resolution,
+            Aspect, Buckets, ClipScore, T5Stage, VaeStage, Tombstones]  # fmt: skip
 
 
 def with_tombstones(value: Any) -> Any:

@@ -28,6 +28,7 @@ from curate.stages.captions import Captions
 from curate.stages.clip_score import ClipScore
 from curate.stages.download import Download
 from curate.stages.duplicates import Duplicates
+from curate.stages.embedded import Embedded
 from curate.stages.inspect import Inspect
 from curate.stages.license import LicenseStage
 from curate.stages.opt_out import OptOut
@@ -103,6 +104,9 @@ EXAMPLES: dict[str, Callable[[Surroundings], Example]] = {
         tolerance={"clip_score": 1e-5, "clip_scores": 1e-5, "clip_image": 1e-3, "clip_text": 1e-3},
     ),
     "download": _download,
+    "embedded": lambda _: Example(
+        Embedded(), nulls_pass="a picture need not say anything of itself"
+    ),
     "inspect": lambda _: Example(Inspect()),
     "license": lambda _: Example(LicenseStage(policy="sharealike")),
     "opt_out": lambda _: Example(
@@ -131,11 +135,16 @@ def every(base: type[Kind]) -> dict[str, type[Kind]]:
     return found
 
 
+RESERVING = (
+    b"<rdf:RDF xmlns:rdf='http://www.w3.org/1999/02/22-rdf-syntax-ns#'><rdf:Description"
+    b" xmlns:plus='http://ns.useplus.org/ldf/xmp/1.0/' plus:DataMining='DMI-PROHIBITED'/></rdf:RDF>"
+)
+
 # --- the rows ------------------------------------------------------------------------------------
 BODIES: list[bytes | None] = [
     file(scene(1)),
     file(scene(2, (96, 64)), "PNG"),
-    file(scene(3), "WEBP", quality=90, exif=exif(6)),
+    file(scene(3), "WEBP", quality=90, exif=exif(6), xmp=RESERVING),
     file(scene(1), quality=60),  # the first one again
     file(scene(4, (40, 120))),  # too small, too long
     file(scene(5))[:500],  # truncated

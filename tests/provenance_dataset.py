@@ -104,6 +104,7 @@ def build(base: Path, *, models: str | None = None) -> Path:
         {"kind": "captions"},
         {"kind": "read_file", "root": str(folder)},
         {"kind": "inspect"},
+        {"kind": "embedded"},
         {"kind": "resolution", "min_side": 64},
         {"kind": "aspect"},
     ]

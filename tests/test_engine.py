@@ -203,6 +203,8 @@ def test_where_a_model_lies_changes_no_digest(tmp_path: Path) -> None:
     [
         (["download", "license", "opt_out", "inspect"], "license and opt_out before it"),
         (["license", "download", "opt_out", "inspect"], "opt_out before it"),
+        (["license", "opt_out", "download", "inspect"], "inspect needs embedded after it"),
+        (["license", "opt_out", "download", "embedded", "inspect"], "needs embedded after it"),
     ],
 )
 def test_a_recipe_that_fetches_before_it_judges_is_refused(kinds: list[str], said: str) -> None:

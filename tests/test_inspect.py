@@ -49,7 +49,7 @@ def test_a_rotated_picture_with_metadata_is_measured_and_published_clean() -> No
     assert (row["width"], row["height"]) == (96, 64)
     assert (row["original_format"], row["original_mode"], row["orientation"]) == ("JPEG", "RGB", 6)
     assert (row["embedded_exif"], row["embedded_xmp"], row["embedded_iptc"]) == (
-        exif(6), XMP, IPTC,
+        exif(6), [XMP], IPTC,
     )  # fmt: skip
     assert row["image"]["path"] == f"{row['key']}.jpg"
     assert row["stored_sha256"] == sha256(row["image"]["bytes"]).hexdigest()

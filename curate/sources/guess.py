@@ -255,6 +255,7 @@ passes:
 {fetch}\
       - kind: inspect
         max_side: 1024  # larger pictures are stored smaller
+      - kind: embedded  # what a picture itself says of its licence, and reserves
       - kind: resolution
         min_side: 256
       - kind: aspect

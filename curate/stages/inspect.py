@@ -52,6 +52,8 @@ class Inspect(Stage):
         c.THUMBNAIL, c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC,
     ])  # fmt: skip
 
+    version: ClassVar[int] = 2
+
     def open(self) -> Transform:
         return self._inspect
 
@@ -105,6 +107,6 @@ class Inspect(Stage):
             c.THUMBPRINT.name: thumbprint,
             c.THUMBNAIL.name: thumbnail(stored, self.thumbnail_side),
             c.EMBEDDED_EXIF.name: picture.embedded.exif,
-            c.EMBEDDED_XMP.name: picture.embedded.xmp,
+            c.EMBEDDED_XMP.name: list(picture.embedded.xmp) or None,
             c.EMBEDDED_IPTC.name: picture.embedded.iptc,
         }
