@@ -105,6 +105,7 @@ OBSERVED_AT = column("observed_at", pa.string(), "observation")  # ISO 8601, UTC
 HTTP_STATUS = column("http_status", pa.int16(), "observation")
 FINAL_URL = column("final_url", pa.string(), "observation")
 RESPONSE_HEADERS = column("response_headers", pa.string(), "observation")  # JSON [[name, value]…]
+RESERVATIONS = column("reservations", pa.string(), "observation")  # JSON [{url, answer, …}, …]
 FETCH_SECONDS = column("fetch_seconds", pa.float64(), "observation")
 FETCH_ATTEMPTS = column("fetch_attempts", pa.int16(), "observation")
 

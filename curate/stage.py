@@ -38,6 +38,7 @@ REASONS: Final[Mapping[str, str]] = {
     "removed": "taken out on request",
     # failed: the row could not be judged
     "http": "the server answered with an error status",
+    "reservation_unknown": "a file or field that could reserve this use could not be read",
     "timeout": "the server did not answer in time",
     "connection": "the connection failed",
     "blocked": "the address is not one that may be fetched",
