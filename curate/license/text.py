@@ -7,6 +7,7 @@ them. Two licences are a conflict unless an explicit "or" stands between them.
 from __future__ import annotations
 
 import re
+import unicodedata
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Final
@@ -23,9 +24,10 @@ from curate.license.caveats import (
 )
 from curate.license.mention import Mention, Reader, may_begin
 from curate.license.spdx import parse_spdx
+from curate.license.tokens import CJK
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
-from curate.license.words import AND, CJK, LICENCE, NOT, OR, VERSION, word_set
+from curate.license.words import AND, LICENCE, NOT, OR, VERSION, word_set
 
 LIMIT: Final = 2048
 _MENTIONS: Final = 40
@@ -35,8 +37,12 @@ _FOLD: Final = {
     **dict.fromkeys([0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000, 9, 10, 11, 12, 13], " "),
     **dict.fromkeys([0x200B, 0x2060, 0xFEFF, 0xAD], ""),
     0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0xFF08: "(", 0xFF09: ")",
+    0xFF06: "&", 0xFF1A: ":",
 }  # fmt: skip
-_HIDDEN = re.compile(r"[\x00-\x08\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]")
+_FOLD_ASCII: Final = {code: " " for code in range(9, 14)}
+_HIDDEN = re.compile(
+    r"[\u017f\u212a\x00-\x08\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+)
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
@@ -78,8 +84,10 @@ class _Found:
 
 
 def fold(text: str) -> str:
-    """Typographic dashes, spaces and quotes in their plain form; nothing else is changed."""
-    return text.translate(_FOLD)
+    """Typographic dashes, spaces and quotes in their plain form, accents composed; no more."""
+    if text.isascii():
+        return text.translate(_FOLD_ASCII)
+    return unicodedata.normalize("NFC", text).translate(_FOLD)
 
 
 def _key(text: str) -> str:
