@@ -1,8 +1,8 @@
 """T5 text encoders through transformers: what a caption says, one vector a token.
 
 Preprocessing equals that of PixArtAlphaPipeline (lower case, stripped, cut at 120 tokens), since
-stored embeddings must be those that sampling computes. Captions are encoded in batches of equal
-length: nothing is padded, so a caption's embedding does not depend on its neighbours' lengths.
+stored embeddings must be those that sampling computes. Nothing is padded: on a GPU captions are
+packed (curate.models.packed_t5), elsewhere they go in batches of equal length.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from curate.models.text import shortened
 if TYPE_CHECKING:
     import torch
 
+    from curate.models.packed_t5 import PackedT5
+
 MAX_TOKENS: Final = 120
 
 
@@ -33,6 +35,7 @@ class T5:
         self._model, self._tokenizer, self._device = model, tokenizer, device
         self.digest = digest(path)
         self.dim = dim_of(path)
+        self._packed = _packed(model, device)
 
     @classmethod
     def load(cls, ref: str, *, device: str = "cpu") -> T5:
@@ -75,6 +78,8 @@ class T5:
 
         ids = self.tokens(texts)
         encoded: list[NDArray[np.float32]] = [np.empty((0, self.dim), np.float32)] * len(ids)
+        if self._packed is not None:
+            return self._encode_packed(ids)
         with torch.inference_mode():
             for rows in _plan([len(row) for row in ids], batch_size):
                 batch = torch.tensor([ids[row] for row in rows], device=self._device)
@@ -82,6 +87,29 @@ class T5:
                 for row, state in zip(rows, states, strict=True):
                     encoded[row] = state.copy()
         return encoded
+
+    def _encode_packed(self, ids: list[list[int]]) -> list[NDArray[np.float32]]:
+        """The same on a GPU, all captions of a pack at once; the packing follows from `ids` alone."""
+        import torch
+
+        encoded: list[NDArray[np.float32]] = [np.empty((0, self.dim), np.float32)] * len(ids)
+        with torch.inference_mode():
+            for rows, states in self._packed.encode(ids) if self._packed else ():
+                values = states.float().cpu().numpy()
+                ends = np.cumsum([len(ids[row]) for row in rows])
+                for row, end in zip(rows, ends, strict=True):
+                    encoded[row] = values[end - len(ids[row]) : end].copy()
+        return encoded
+
+
+def _packed(model: Any, device: torch.device) -> PackedT5 | None:
+    """The packed encoder where device and model allow it, else None."""
+    from curate.models.group_norm import available
+    from curate.models.packed_t5 import PackedT5, fits
+
+    if device.type != "cuda" or not available() or fits(model) is not None:
+        return None
+    return PackedT5(model, longest=MAX_TOKENS)
 
 
 def dim_of(path: Path) -> int:

@@ -20,6 +20,8 @@ from curate.models.loading import loading, refuse_random
 if TYPE_CHECKING:
     import torch
 
+    from curate.models.fused_vae import FusedEncoder
+
 
 class Vae:
     """A loaded autoencoder with the facts of its config.
@@ -35,6 +37,7 @@ class Vae:
         self.factor, self.channels = int(facts["factor"]), int(facts["channels"])
         self.scaling_factor, self.shift_factor = facts["scaling_factor"], facts["shift_factor"]
         self.digest = digest(path)
+        self._fused = _fused(model, device)
 
     @classmethod
     def load(cls, ref: str, *, device: str = "cpu") -> Vae:
@@ -70,8 +73,17 @@ class Vae:
             for start in range(0, n, batch_size):
                 batch = torch.from_numpy(pixels[start : start + batch_size]).to(self._device)
                 scaled = batch.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
-                posterior = self._model.encode(scaled.to(self._dtype)).latent_dist
-                moments[start : start + batch_size] = posterior.parameters.float().cpu().numpy()
+                told = self._moments(scaled.to(self._dtype))
+                moments[start : start + batch_size] = told.float().cpu().numpy()
+        return moments
+
+    def _moments(self, pixels: torch.Tensor) -> torch.Tensor:
+        """[n, 3, h, w] between −1 and 1 to the posterior's parameters, on the device."""
+        import torch
+
+        if self._fused is not None:
+            return self._fused(pixels.contiguous(memory_format=torch.channels_last))
+        moments: torch.Tensor = self._model.encode(pixels).latent_dist.parameters
         return moments
 
     def decode(self, latents: NDArray[np.float32], *, batch_size: int = 32) -> NDArray[np.uint8]:
@@ -87,6 +99,16 @@ class Vae:
                 bytes_ = decoded.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
                 pictures[start : start + batch_size] = bytes_.permute(0, 2, 3, 1).cpu().numpy()
         return pictures
+
+
+def _fused(model: Any, device: torch.device) -> FusedEncoder | None:
+    """The encoder with fused norms where device and model allow it, else None."""
+    from curate.models.fused_vae import FusedEncoder, fits
+    from curate.models.group_norm import available
+
+    if device.type != "cuda" or not available() or fits(model) is not None:
+        return None
+    return FusedEncoder(model)
 
 
 def facts_of(path: Path) -> dict[str, float]:
