@@ -15,6 +15,7 @@ from pydantic import BaseModel, Field, ValidationError, field_validator, model_v
 from curate import columns as c
 from curate.errors import MissingInput, RecipeError
 from curate.sources import AnySource
+from curate.sources.captions import CaptionImport
 from curate.stage import Stage
 from curate.stages.aspect import Aspect
 from curate.stages.buckets import Buckets
@@ -76,10 +77,12 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
 
     `tombstones` are logs of removals (paths of TOMBSTONES.jsonl): what they name is not taken. They
     put the stage of that kind behind `inspect`, with the duplicates barrier's idea of near.
+    `captions` are tables of more captions for the source's rows.
     """
 
     name: str
     source: AnySource
+    captions: tuple[CaptionImport, ...] = ()
     tombstones: tuple[str, ...] = ()
     shard_rows: int = Field(1024, ge=1, le=1 << 20)
     passes: list[Pass] = Field(min_length=1)
@@ -148,6 +151,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         ]
         names = [Path(path).name for path in self.tombstones]
         whole = self.model_dump(mode="json")
+        whole |= {"captions": [table.portable() for table in self.captions]}
         return whole | {"source": self.source.portable(), "passes": passes, "tombstones": names}
 
     def identities(self) -> dict[str, list[Any]]:
@@ -165,7 +169,10 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
         """Digest of everything that decides the dataset; training and locations are not in it."""
         barriers = [p.barrier.identity() if p.barrier else None for p in self.passes]
         passes = [self.pass_fingerprint(index) for index in range(len(self.passes))]
-        return json_digest([self.source.identity(), self.shard_rows, passes, barriers, limit])
+        more = [[table.identity() for table in self.captions]] if self.captions else []
+        return json_digest(
+            [self.source.identity(), self.shard_rows, passes, barriers, limit, *more]
+        )
 
     def check_columns(self) -> list[str]:
         """Type-check the column chain; returns one line a stage.

@@ -25,6 +25,8 @@ Format = Literal["csv", "parquet", "jsonl"]
 SUFFIXES: Final[Mapping[str, Format]] = {
     ".csv": "csv", ".tsv": "csv", ".parquet": "parquet", ".jsonl": "jsonl", ".ndjson": "jsonl",
 }  # fmt: skip
+_BUFFER_BYTES: Final = 1 << 16
+"""Of a column of Parquet: without a bound its whole row group is read at once."""
 MAX_LINE_BYTES: Final = 64 * 1024 * 1024
 T = TypeVar("T")
 
@@ -100,7 +102,7 @@ def _require(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
 
 def _open_parquet(path: Path) -> pq.ParquetFile:
     try:
-        return pq.ParquetFile(path)
+        return pq.ParquetFile(path, pre_buffer=False, buffer_size=_BUFFER_BYTES)
     except (pa.ArrowInvalid, OSError) as error:
         raise MissingInput(f"{path} is not a readable Parquet file: {error}") from error
 
@@ -109,8 +111,9 @@ def _read_parquet(path: Path, wanted: Sequence[str]) -> Iterator[RawBatch]:
     file = _open_parquet(path)
     _require(path, wanted, file.schema_arrow.names)
     try:
-        for batch in file.iter_batches(batch_size=BATCH_ROWS, columns=list(wanted)):
-            yield RawBatch(batch.num_rows, {name: batch.column(name) for name in wanted})
+        for group in range(file.num_row_groups):  # asked for all at once, it keeps what it has read
+            for batch in file.iter_batches(BATCH_ROWS, row_groups=[group], columns=list(wanted)):
+                yield RawBatch(batch.num_rows, {name: batch.column(name) for name in wanted})
     except (pa.ArrowInvalid, OSError) as error:
         raise MissingInput(f"{path} is damaged: {error}") from error
 
