@@ -10,6 +10,7 @@ from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from curate.plan import Plan
 from curate.publish import Layers, models_of
 from curate.recipe import FIRST_LAYER, Recipe
 from curate.store.digest import bytes_sha256
@@ -52,6 +53,28 @@ def write_record(
         versions={"python": platform.python_version(), **_versions()},
         device={"machine": platform.machine(), "cpus": os.cpu_count()},
         **asdict(call),
+    )  # fmt: skip
+    files.publish(RECORD, record_bytes(record.model_dump(mode="json")))
+    return record
+
+
+def write_removal_record(
+    files: LocalFiles, plan: Plan, recipe: Recipe, layers: Layers, manifest: Manifest, *,
+    told: dict[str, Any], started_at: str, seconds: float,
+) -> Record:  # fmt: skip
+    """Write record.json of a version made by a removal: no stage ran, models are the manifest's."""
+    record = Record(
+        manifest_sha256=bytes_sha256(files.read(MANIFEST)),
+        dataset_digest=manifest.dataset_digest, bytes_digest=manifest.bytes_digest,
+        counts=manifest.counts, license_audited=manifest.license_audited,
+        recipe=plan.recipe, recipe_fingerprint=manifest.recipe_fingerprint,
+        funnel=funnel(recipe, layers), inputs=plan.inputs,
+        models={f"{layer.name}/{kind}": info for layer in manifest.layers
+                for kind, info in layer.models.items()},
+        started_at=started_at, finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
+        seconds={"remove": seconds}, seconds_total=seconds, computed_shards=0, workers=0,
+        peak_memory_bytes=0, versions={"python": platform.python_version(), **_versions()},
+        device={"machine": platform.machine(), "cpus": os.cpu_count()}, removal=told,
     )  # fmt: skip
     files.publish(RECORD, record_bytes(record.model_dump(mode="json")))
     return record

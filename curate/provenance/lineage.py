@@ -7,6 +7,7 @@ files that the manifest lists for the layers before it: features of other pictur
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from typing import TypeVar
 
 from curate.plan import load_plan
 from curate.provenance.chain import Chain
@@ -19,6 +20,7 @@ from curate.store.manifest import Manifest, Shard
 
 LEDGER = "ledger"
 PLAN = "plan"
+Made = TypeVar("Made", bound=Shard | Commit)
 Layers = Mapping[str, Mapping[str, Shard | Commit]]
 """Layer name → part → shard, in the order in which the layers were made."""
 
@@ -79,7 +81,7 @@ def ledger_digest(layers: Layers, part: str) -> str:
     return json_digest([[e.content_digest for e in of[part].files] for of in layers.values()])
 
 
-def before(layers: Layers, name: str) -> Layers:
+def before(layers: Mapping[str, Mapping[str, Made]], name: str) -> dict[str, Mapping[str, Made]]:
     """The layers that were there when another was made."""
     names = list(layers)
     return {earlier: layers[earlier] for earlier in names[: names.index(name)]}

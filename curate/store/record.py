@@ -44,4 +44,7 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     peak_memory_bytes: int
     versions: dict[str, str]
     device: dict[str, Any]
+    removal: dict[str, Any] | None = Field(
+        None, description="of a version made by a removal: its number, rows, parts, receipt"
+    )
     digest: str = Field("", description="sha256 of the canonical JSON of all other fields")
