@@ -179,6 +179,7 @@ def rows() -> pa.Table:
         c.URL: [f"http://{HOST}/status-404" if at == 5 else f"http://{HOST}/{at}"
                 for at in range(count)],
         c.PATH: PATHS,
+        c.LANDING_URL: [None if at == 3 else f"http://{HOST}/page/{at}" for at in range(count)],
         c.CAPTIONS: [[{"text": text, "origin": "source"} for text in texts] for texts in TEXTS],
         c.CLAIMS: [[{"kind": "url" if "://" in value else "text", "value": value, "level": 5,
                      "claimed_by": "contract", "locator": "here"}] for value in CLAIMED],

@@ -13,6 +13,7 @@ from urllib.parse import unquote
 
 PICTURE = bytes(range(256)) * 40
 HOST = "pictures.example"
+ORIGIN_FILES = ("/robots.txt", "/.well-known/tdmrep.json")
 
 
 @dataclass
@@ -30,6 +31,8 @@ class Server:
     port: int = 0
     asked: Counter[str] = field(default_factory=Counter)
     requests: list[Request] = field(default_factory=list)
+    files: dict[str, tuple[str, bytes, dict[str, str]]] = field(default_factory=dict)
+    """Status line, body and headers by path: what tests set before they ask."""
     sent_bytes: int = 0
     at_once: int = 0
     most_at_once: int = 0
@@ -69,7 +72,12 @@ class Server:
 
     async def answer(self, request: Request, writer: asyncio.StreamWriter) -> None:
         name = request.path.split("?")[0].strip("/").split("/")[0]
-        if name.startswith("redirect-"):
+        if request.path in self.files:
+            status, body, headers = self.files[request.path]
+            await self.send(writer, status, body, **headers)
+        elif request.path in ORIGIN_FILES:
+            await self.send(writer, "404 Not Found", b"no such file")
+        elif name.startswith("redirect-"):
             await self.send(
                 writer, "302 Found", b"", Location=unquote(request.path.partition("?to=")[2])
             )

@@ -47,7 +47,8 @@ def transform(stage: Download, server: Server) -> Iterator[Transform]:
 
 def candidates(urls: list[str | None]) -> pa.Table:
     keys = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(urls))]
-    return pa.table([keys, urls], schema=pa.schema([c.KEY, c.URL]))
+    pages = pa.nulls(len(urls), pa.string())
+    return pa.table([keys, urls, pages], schema=pa.schema([c.KEY, c.URL, c.LANDING_URL]))
 
 
 WHAT_HAPPENS: list[tuple[str | None, str | None, str | None, bool | None]] = [

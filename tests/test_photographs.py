@@ -143,10 +143,11 @@ def candidates() -> pa.Table:
         "key": [sha256(p.name.encode()).hexdigest() for p in PHOTOGRAPHS],
         "url": [f"http://{HOST}/{p.name}" for p in PHOTOGRAPHS],
         "path": [p.name for p in PHOTOGRAPHS],
+        "landing_url": [None for _ in PHOTOGRAPHS],
         "creator": [p.creator for p in PHOTOGRAPHS],
         "captions": [[{"text": p.caption, "origin": "own"}] for p in PHOTOGRAPHS],
         "claims": [claim(p) for p in PHOTOGRAPHS],
-    }, schema=pa.schema([c.KEY, c.URL, c.PATH, c.CREATOR, c.CAPTIONS, c.CLAIMS]))  # fmt: skip
+    }, schema=pa.schema([c.KEY, c.URL, c.PATH, c.LANDING_URL, c.CREATOR, c.CAPTIONS, c.CLAIMS]))  # fmt: skip
 
 
 def chain(table: pa.Table, *stages: Stage) -> pa.Table:

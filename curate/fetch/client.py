@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import threading
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 
 from curate.errors import FetchError
 from curate.fetch.downloader import Broken, Img2Dataset
@@ -19,6 +19,7 @@ from curate.fetch.guard import Lookup
 from curate.fetch.outcome import FetchSettings, Outcome
 from curate.license.reservations import x_robots_tag
 
+_NONE: Mapping[str, str] = MappingProxyType({})
 _LOST = Outcome(verdict="failed", reason="connection:downloader", retryable=True)
 
 
@@ -63,31 +64,34 @@ class Fetcher:
         """Process id of the img2dataset subprocess, if it was started."""
         return self._downloader.pid if self._downloader else None
 
-    def fetch(self, rows: Sequence[tuple[str, str]]) -> list[Outcome]:
+    def fetch(
+        self, rows: Sequence[tuple[str, str]], landing_pages: Mapping[str, str] = _NONE
+    ) -> list[Outcome]:
         """One outcome a row (key, url), in order; a URL of several rows is fetched once.
 
+        `landing_pages` are looked at by key; rows of one URL but several pages are fetched apart.
         Raises FetchError if the machinery itself fails, which a restart did not cure.
         """
-        first: dict[str, str] = {}
+        first: dict[tuple[str, str | None], str] = {}
         for key, url in rows:
-            first.setdefault(url, key)
-        pending = {key: url for url, key in first.items()}
+            first.setdefault((url, landing_pages.get(key)), key)
+        pending = {key: url for (url, _), key in first.items()}
         outcomes: dict[str, Outcome] = {}
         for _ in range(2):
             if pending:
-                outcomes |= self._ask(pending)
+                outcomes |= self._ask(pending, landing_pages)
                 pending = {key: url for key, url in pending.items() if key not in outcomes}
-        return [outcomes.get(first[url], _LOST) for _, url in rows]
+        return [outcomes.get(first[url, landing_pages.get(key)], _LOST) for key, url in rows]
 
-    def _ask(self, urls: dict[str, str]) -> dict[str, Outcome]:
+    def _ask(self, urls: dict[str, str], pages: Mapping[str, str]) -> dict[str, Outcome]:
         """Outcomes of the keys that came through whole; the others are missing."""
         downloader = self._running()
         try:
-            return self._ask_once(downloader, urls)
+            return self._ask_once(downloader, urls, pages)
         except Broken:
             downloader = self._restarted(downloader)
         try:
-            return self._ask_once(downloader, urls)
+            return self._ask_once(downloader, urls, pages)
         except Broken as broken:
             raise FetchError(
                 f"img2dataset {broken}. It was restarted once already. Check that "
@@ -95,8 +99,10 @@ class Fetcher:
                 "space are left, and run again: committed shards are kept"
             ) from broken
 
-    def _ask_once(self, downloader: Img2Dataset, urls: dict[str, str]) -> dict[str, Outcome]:
-        asked = self._gateway.register(urls)
+    def _ask_once(
+        self, downloader: Img2Dataset, urls: dict[str, str], pages: Mapping[str, str]
+    ) -> dict[str, Outcome]:
+        asked = self._gateway.register(urls, {key: pages[key] for key in urls if key in pages})
         try:
             table = downloader.run(
                 asked, threads=self._settings.threads,

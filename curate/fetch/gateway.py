@@ -13,6 +13,7 @@ import threading
 import time
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from types import MappingProxyType
 from urllib.parse import quote, unquote
 
 from curate.errors import FetchError
@@ -24,6 +25,7 @@ _START_SECONDS = 30.0
 _HEAD_SECONDS = 30.0
 _SEND_SECONDS = 60.0
 _ONE_WRITE_BYTES = 64 * 1024
+_NONE: Mapping[str, str] = MappingProxyType({})
 
 
 class Gateway:
@@ -35,6 +37,7 @@ class Gateway:
         self._settings, self._judge, self._lookup = settings, judge, lookup
         self._token = secrets.token_urlsafe(24)
         self._urls: dict[str, str] = {}
+        self._landing_pages: dict[str, str] = {}
         self._records: dict[str, Outcome] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
         self._last_activity = time.monotonic()
@@ -64,9 +67,12 @@ class Gateway:
             self._loop.call_soon_threadsafe(self._end.set)
             self._thread.join(_START_SECONDS)
 
-    def register(self, urls: Mapping[str, str]) -> dict[str, str]:
+    def register(
+        self, urls: Mapping[str, str], landing_pages: Mapping[str, str] = _NONE
+    ) -> dict[str, str]:
         """Serve these URLs, by key. Returns the gateway's own URL of each key."""
         self._last_activity = time.monotonic()
+        self._landing_pages.update(landing_pages)
         self._urls.update(urls)
         base = f"http://127.0.0.1:{self.port}/{self._token}"
         return {key: f"{base}/{quote(key, safe='')}" for key in urls}
@@ -76,6 +82,7 @@ class Gateway:
         records = {}
         for key in keys:
             self._urls.pop(key, None)
+            self._landing_pages.pop(key, None)
             task = self._tasks.get(key)
             if task is not None and self._loop is not None:
                 self._loop.call_soon_threadsafe(task.cancel)
@@ -135,7 +142,7 @@ class Gateway:
         if task is not None:
             self._tasks[key] = task
         try:
-            outcome = await web.fetch(url)
+            outcome = await web.fetch(url, self._landing_pages.get(key))
             self._records[key] = replace(outcome, body=None)
             if outcome.body is None:
                 await _send(writer, "502 Bad Gateway", (outcome.reason or "").encode())

@@ -6,7 +6,7 @@ package; `Refusal` carries such a reason from where it is found to where it is r
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import Literal
@@ -23,7 +23,11 @@ class FetchSettings:
     robots_names: tuple[str, ...] = ()
     """Names that an X-Robots-Tag may address us by, lower case."""
     honour_reservations: tuple[str, ...] = ()
-    """Directives, lower case, that keep us from reading the body."""
+    """Signals of `curate.license.reservations`, lower case, that keep us from reading the body."""
+    no_file_statuses: frozenset[int] = frozenset({404, 410})
+    """Answers to robots.txt, tdmrep.json or a landing page that mean: there is none."""
+    landing_pages: Literal["look", "skip"] = "skip"
+    """Whether a row's landing page is asked what it reserves, before its picture."""
     allow_private_hosts: frozenset[str] = frozenset()
     """Host names or addresses that may resolve to addresses which are not globally routable."""
     connect_to: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}))
@@ -64,16 +68,45 @@ class Outcome:
     final_url: str | None = None
     headers: str | None = None
     """JSON [[name, value], …] of the last response; cookies are left out."""
+    reservations: str | None = None
+    """JSON [{url, answer, status, sha256, at}, …]: what was asked about reservations, in order."""
     seconds: float = 0.0
     attempts: int = 0
 
 
+@dataclass(frozen=True, slots=True)
+class Look:
+    """One place where a reservation could have stood, and what was found there."""
+
+    url: str
+    answer: str
+    status: int | None = None
+    sha256: str | None = None
+    at: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Small:
+    """The answer to a request for a small file: any status, the body as far as was asked."""
+
+    status: int
+    body: bytes
+    url: str
+    content_type: str = ""
+    robots_tags: Sequence[str] = ()
+    tdm_reservations: Sequence[str] = ()
+    tdm_policies: Sequence[str] = ()
+
+
 class Refusal(Exception):
-    """One attempt ended without a body; `retryable` also says whether the gateway asks again."""
+    """One attempt ended without a body; `retryable` also says whether the gateway asks again,
+    unless the reason is settled for this run.
+    """
 
     def __init__(
         self, reason: str, *, verdict: Verdict = "failed", retryable: bool = False,
         text: str | None = None, value: float | None = None, retry_after: float | None = None,
+        settled: bool = False,
     ) -> None:  # fmt: skip
         super().__init__(reason)
         self.reason = reason
@@ -83,3 +116,5 @@ class Refusal(Exception):
         self.value = value
         self.retry_after = retry_after
         """Seconds the server asked us to wait before asking again."""
+        self.settled = settled
+        """Asking again now would give the same answer."""

@@ -1,58 +1,86 @@
 """One guarded fetch of a real URL: redirects by hand, deadlines, caps, back-off, reservations.
 
-Every hop is judged anew (scheme, credentials, host, address), and a response's X-Robots-Tag is
-judged before its body is read, so the bytes of a reserved picture are never taken.
+Every hop is judged anew (scheme, credentials, host, address, the origin's robots.txt and
+tdmrep.json), and a response's header fields are judged before its body is read, so the bytes of a
+reserved picture are never taken.
 """
 
 from __future__ import annotations
 
 import asyncio
-import email.utils
 import hashlib
 import json
 import time
-import zlib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
+from typing import Protocol, TypeVar
 
 import aiohttp
 from yarl import URL
 
 from curate.fetch import guard
+from curate.fetch import response as rsp
 from curate.fetch.hosts import HostGates
-from curate.fetch.outcome import FetchSettings, Outcome, Refusal
+from curate.fetch.origins import Origins, unknown
+from curate.fetch.outcome import FetchSettings, Look, Outcome, Refusal, Small
+from curate.fetch.pages import LandingPages
+from curate.license.reservations import TDM_RESERVATION, Unreadable
+from curate.license.tdmrep import POLICY, RESERVATION, tdm_field
 
 Judge = Callable[[list[str]], Sequence[str]]
 """X-Robots-Tag values of one response → the directives in them that apply to us."""
+T = TypeVar("T")
+Got = TypeVar("Got", covariant=True)
 
-REDIRECTS = frozenset({301, 302, 303, 307, 308})
-RETRYABLE_STATUS = frozenset({408, 425, 429, 500, 502, 503, 504})
 BUSY = frozenset({429, 503})
 _FIRST_BACKOFF_SECONDS = 0.5
+_FILE_REDIRECTS = 5
+"""RFC 9309, 2.3.1.2."""
 _LEFT_OUT = frozenset({"set-cookie", "set-cookie2"})
 
 
 @dataclass(slots=True)
 class _Trace:
-    """The last response met by a fetch, whatever came of it."""
+    """The last response met by a fetch, whatever came of it, and where reservations were sought."""
 
     status: int | None = None
     url: str | None = None
     headers: str | None = None
+    looks: list[Look] = field(default_factory=list)
 
     def see(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
         self.url = str(response.url)
         self.headers = json.dumps(
             [
-                [_text(name), _text(value)]
+                [rsp.text_of(name), rsp.text_of(value)]
                 for name, value in response.raw_headers
                 if name.decode("latin-1").lower() not in _LEFT_OUT
             ],
             ensure_ascii=False,
         )
+
+    @property
+    def reservations(self) -> str | None:
+        if not self.looks:
+            return None
+        return json.dumps([asdict(look) for look in self.looks], ensure_ascii=False)
+
+
+class _Asking(Protocol[Got]):
+    """What to do around the requests of one attempt."""
+
+    async def before(self, url: URL) -> None:
+        """Judge a URL before it is asked. Raises Refusal."""
+
+    def redirected(self, response: aiohttp.ClientResponse) -> None:
+        """Judge a redirect before it is followed. Raises Refusal."""
+
+    async def read(self, response: aiohttp.ClientResponse) -> Got:
+        """What the last response is read for. Raises Refusal."""
+        ...
 
 
 class Web:
@@ -77,115 +105,116 @@ class Web:
         self._sessions = {
             private: self._session(lookup, connect_to, private=private) for private in (False, True)
         }
+        self._origins = Origins(settings, self.file)
+        self._pages = LandingPages(settings, self.judged_file, judge)
 
     async def close(self) -> None:
         """Close the connections; resolver threads end when their last look-up does."""
+        self._origins.close()
         for session in self._sessions.values():
             await session.close()
         self._resolvers.shutdown(wait=False, cancel_futures=True)
 
-    async def fetch(self, text: str) -> Outcome:
+    async def fetch(self, text: str, landing_page: str | None = None) -> Outcome:
         """Fetch one URL, asking again where that may help. Never raises for what a server does."""
-        started, trace, attempts = time.monotonic(), _Trace(), 0
-        refusal, body = None, None
-        while body is None:
+        started, trace = time.monotonic(), _Trace()
+        body, refusal, attempts = await self._persist(
+            lambda: self._picture(text, landing_page, trace)
+        )
+        return _outcome(body, refusal, trace, time.monotonic() - started, attempts)
+
+    async def file(self, url: URL, most_bytes: int) -> Small:
+        """A small file about an origin itself. Raises Refusal where no answer can be had."""
+        return await self._file(url, _File(self._settings, most_bytes, _nothing))
+
+    async def judged_file(self, url: URL, most_bytes: int, looks: list[Look]) -> Small:
+        """A small file that its origin may reserve. Raises Refusal if it does, too."""
+        asking = _File(self._settings, most_bytes, lambda hop: self._origins.check(hop, looks))
+        return await self._file(url, asking)
+
+    async def _file(self, url: URL, asking: _Asking[Small]) -> Small:
+        got, refusal, _ = await self._persist(
+            lambda: self._follow(url, asking, redirects=_FILE_REDIRECTS)
+        )
+        if got is None:
+            raise refusal or Refusal("connection", retryable=True)
+        return got
+
+    async def _persist(
+        self, attempt: Callable[[], Awaitable[T]]
+    ) -> tuple[T | None, Refusal | None, int]:
+        """What an attempt brought, or why the last one failed; and how many there were."""
+        attempts = 0
+        while True:
             attempts += 1
             try:
-                body = await self._attempt(text, trace)
+                return await attempt(), None, attempts
             except Refusal as found:
-                refusal = found
                 pause = self._pause_seconds(attempts, found)
                 if pause is None:
-                    break
-                await asyncio.sleep(pause)
-        return _outcome(body, refusal, trace, time.monotonic() - started, attempts)
+                    return None, found, attempts
+            await asyncio.sleep(pause)
 
     def _pause_seconds(self, attempts: int, refusal: Refusal) -> float | None:
         """Seconds until the next attempt; None if there is none."""
-        if not refusal.retryable or attempts > self._settings.retries:
+        if not refusal.retryable or refusal.settled or attempts > self._settings.retries:
             return None
         limit = self._settings.max_backoff_seconds
         if refusal.retry_after is not None:
             return refusal.retry_after if refusal.retry_after <= limit else None
         return min(limit, _FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1))
 
-    async def _attempt(self, text: str, trace: _Trace) -> bytes:
+    async def _picture(self, text: str, landing_page: str | None, trace: _Trace) -> bytes:
+        """One attempt at a picture, its landing page first if that is to be asked."""
+        trace.looks.clear()
+        url = guard.parse_url(text)
+        if self._settings.landing_pages == "look":
+            guard.check_url(url)
+            await self._pages.check(landing_page, trace.looks)
+        asking = _Picture(self._settings, self._judge, self._origins, trace)
+        return await self._follow(url, asking, redirects=self._settings.max_redirects)
+
+    async def _follow(self, url: URL, asking: _Asking[T], *, redirects: int) -> T:
         """One attempt with all its redirects; the waits for a host's turn do not count."""
-        url, budget = guard.parse_url(text), self._settings.timeout_seconds
-        for _ in range(self._settings.max_redirects + 1):
+        budget = self._settings.timeout_seconds
+        for _ in range(redirects + 1):
             host = guard.check_url(url)
             private = host in self._private
             guard.check_literal(url.host or "", private=private)
+            await asking.before(url)
             async with self._gates.slot(host):
                 started = time.monotonic()
                 try:
                     async with asyncio.timeout(max(budget, 0.001)):
-                        got = await self._hop(self._sessions[private], url, host, trace)
+                        got = await self._hop(self._sessions[private], url, host, asking)
                 except (aiohttp.ClientError, TimeoutError, OSError) as error:
-                    raise _refusal_of(error, host) from error
+                    raise rsp.refusal_of(error, host) from error
             budget -= time.monotonic() - started
-            if isinstance(got, bytes):
+            if not isinstance(got, _Redirect):
                 return got
-            url = got
+            url = got.url
         raise Refusal("http:too_many_redirects")
 
     async def _hop(
-        self, session: aiohttp.ClientSession, url: URL, host: str, trace: _Trace
-    ) -> bytes | URL:
-        """Ask one URL: its body, or where it redirects to."""
+        self, session: aiohttp.ClientSession, url: URL, host: str, asking: _Asking[T]
+    ) -> T | _Redirect:
+        """Ask one URL: what it is read for, or where it redirects to."""
         response = await session.get(url, allow_redirects=False)
         try:
-            trace.see(response)
-            if response.status in REDIRECTS and "Location" in response.headers:
-                self._check_reservation(response)
-                return _redirect_target(url, response.headers["Location"])
-            if response.status != 200:
-                raise self._status_refusal(response, host)
-            self._check_reservation(response)
-            return _decoded(
-                await self._read(response),
-                response.headers.get("Content-Encoding", ""),
-                self._settings.max_bytes,
-            )
+            if response.status in BUSY:
+                self._give_time(response, host)
+            if response.status in rsp.REDIRECTS and "Location" in response.headers:
+                asking.redirected(response)
+                return _Redirect(rsp.redirect_target(url, response.headers["Location"]))
+            return await asking.read(response)
         finally:
             response.close() if not response.content.at_eof() else response.release()
 
-    def _status_refusal(self, response: aiohttp.ClientResponse, host: str) -> Refusal:
-        status = response.status
-        wait = _retry_after(response.headers.get("Retry-After"))
-        if status in BUSY:
-            limit = self._settings.max_backoff_seconds
-            self._gates.pause(host, min(_FIRST_BACKOFF_SECONDS if wait is None else wait, limit))
-        return Refusal(
-            f"http:{status}",
-            retryable=status in RETRYABLE_STATUS or status >= 500,
-            retry_after=wait,
-        )
-
-    def _check_reservation(self, response: aiohttp.ClientResponse) -> None:
-        values = response.headers.getall("X-Robots-Tag", [])
-        if values and set(self._judge(list(values))) & set(self._settings.honour_reservations):
-            text = "; ".join(_text(value.encode("utf-8", "surrogateescape")) for value in values)
-            raise Refusal("reservation:x-robots-tag", verdict="rejected", text=text[:2000])
-
-    async def _read(self, response: aiohttp.ClientResponse) -> bytes:
-        """The body as sent, within the byte cap and no slower than the least throughput."""
-        cap, least = self._settings.max_bytes, self._settings.least_bytes_per_second
-        declared = response.content_length
-        if declared is not None and declared > cap:
-            raise _too_large()
-        chunks: list[bytes] = []
-        size, loop = 0, asyncio.get_running_loop()
-        allowed_until = loop.time() + self._settings.throughput_grace_seconds
-        while True:
-            async with asyncio.timeout_at(allowed_until + size / least if least else None):
-                chunk = await response.content.readany()
-            if not chunk:
-                return b"".join(chunks) if len(chunks) != 1 else chunks[0]
-            size += len(chunk)
-            if size > cap:
-                raise _too_large()
-            chunks.append(chunk)
+    def _give_time(self, response: aiohttp.ClientResponse, host: str) -> None:
+        """A busy host is left alone for all rows, not only for the one that met the answer."""
+        wait = rsp.status_refusal(response).retry_after
+        limit = self._settings.max_backoff_seconds
+        self._gates.pause(host, min(_FIRST_BACKOFF_SECONDS if wait is None else wait, limit))
 
     def _session(
         self, lookup: guard.Lookup, connect_to: Mapping[str, guard.Endpoint], *, private: bool
@@ -215,6 +244,87 @@ class Web:
         )
 
 
+@dataclass(frozen=True)
+class _Redirect:
+    url: URL
+
+
+@dataclass(frozen=True)
+class _Picture:
+    """Ask for a picture: each hop by its origin's files, each answer by its fields."""
+
+    settings: FetchSettings
+    judge: Judge
+    origins: Origins
+    trace: _Trace
+
+    async def before(self, url: URL) -> None:
+        await self.origins.check(url, self.trace.looks)
+
+    def redirected(self, response: aiohttp.ClientResponse) -> None:
+        self.trace.see(response)
+        self._check_fields(response)
+
+    async def read(self, response: aiohttp.ClientResponse) -> bytes:
+        self.trace.see(response)
+        if response.status != 200:
+            raise rsp.status_refusal(response)
+        self._check_fields(response)
+        return await rsp.body_of(response, self.settings)
+
+    def _check_fields(self, response: aiohttp.ClientResponse) -> None:
+        honoured = self.settings.honour_reservations
+        tags = rsp.values_of(response, "X-Robots-Tag")
+        held = [name for name in self.judge(tags) if name in honoured] if tags else []
+        declared = rsp.values_of(response, RESERVATION) if TDM_RESERVATION in honoured else []
+        answer = "; ".join([*tags, *(f"{RESERVATION}: {value}" for value in declared)])
+        self.trace.looks.append(
+            Look(str(response.url), answer[:2000] or "no field reserves", status=response.status)
+        )
+        if held:
+            raise Refusal(
+                "reservation:x-robots-tag", verdict="rejected", text="; ".join(tags)[:2000]
+            )
+        try:
+            told = tdm_field(declared, rsp.values_of(response, POLICY))
+        except Unreadable as error:
+            raise unknown(RESERVATION, f"{response.url}: {error}") from error
+        if told is not None and told.reserved:
+            raise Refusal(f"reservation:{RESERVATION}", verdict="rejected", text=told.text[:2000])
+
+
+@dataclass(frozen=True)
+class _File:
+    """Ask for a small file, whatever its status."""
+
+    settings: FetchSettings
+    most_bytes: int
+    judge: Callable[[URL], Awaitable[None]]
+
+    async def before(self, url: URL) -> None:
+        await self.judge(url)
+
+    def redirected(self, response: aiohttp.ClientResponse) -> None:
+        """A redirect of a file says nothing of its own."""
+
+    async def read(self, response: aiohttp.ClientResponse) -> Small:
+        if response.status != 200 and rsp.retryable_status(response.status):
+            raise rsp.status_refusal(response)
+        return Small(
+            status=response.status,
+            body=await rsp.start_of(response, self.settings, most_bytes=self.most_bytes),
+            url=str(response.url),
+            content_type=response.headers.get("Content-Type", ""),
+            robots_tags=rsp.values_of(response, "X-Robots-Tag"),
+            tdm_reservations=rsp.values_of(response, RESERVATION),
+            tdm_policies=rsp.values_of(response, POLICY),
+        )
+
+
+async def _nothing(url: URL) -> None:
+    """An origin's own file is asked for without asking first."""
+
+
 def _outcome(
     body: bytes | None, refusal: Refusal | None, trace: _Trace, seconds: float, attempts: int
 ) -> Outcome:
@@ -232,73 +342,7 @@ def _outcome(
         status=trace.status,
         final_url=trace.url,
         headers=trace.headers,
+        reservations=trace.reservations,
         seconds=round(seconds, 4),
         attempts=attempts,
     )
-
-
-def _refusal_of(error: Exception, host: str) -> Refusal:
-    """The reason for what aiohttp or the system raised. Details that chance decides stay out."""
-    if isinstance(error, TimeoutError):
-        return Refusal("timeout", retryable=True)
-    cause = error.os_error if isinstance(error, aiohttp.ClientConnectorError) else error
-    if isinstance(cause, guard.BlockedAddress):
-        return Refusal("blocked:address", text=host)
-    if isinstance(error, aiohttp.InvalidURL | aiohttp.NonHttpUrlClientError):
-        return Refusal("malformed:url", verdict="rejected")
-    if isinstance(error, aiohttp.ClientConnectorDNSError):
-        return Refusal("connection:dns", retryable=True)
-    if isinstance(error, aiohttp.ClientSSLError):
-        return Refusal("connection:tls", retryable=True)
-    return Refusal("connection", retryable=True)
-
-
-def _redirect_target(url: URL, location: str) -> URL:
-    if len(location) > guard.MAX_URL_CHARACTERS:
-        raise Refusal("http:bad_redirect")
-    try:
-        return url.join(guard.exact_url(location))
-    except (ValueError, UnicodeError) as error:
-        raise Refusal("http:bad_redirect") from error
-
-
-def _retry_after(value: str | None) -> float | None:
-    """Seconds of a Retry-After header, in either of its two forms; None if it has none."""
-    if value is None:
-        return None
-    if value.strip().isascii() and value.strip().isdigit():
-        return float(value)
-    try:
-        moment = email.utils.parsedate_to_datetime(value)
-    except ValueError:
-        return None
-    moment = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
-    return max(0.0, (moment - datetime.now(UTC)).total_seconds())
-
-
-def _decoded(body: bytes, encoding: str, cap: int) -> bytes:
-    """Undo a Content-Encoding that we did not ask for, never beyond the byte cap."""
-    names = [name.strip().lower() for name in encoding.split(",") if name.strip()]
-    if not set(names) - {"identity"}:
-        return body
-    if names not in (["gzip"], ["x-gzip"], ["deflate"]):
-        raise Refusal("http:content_encoding")
-    unpacker = zlib.decompressobj(wbits=47)
-    try:
-        plain = unpacker.decompress(body, cap + 1)
-    except zlib.error as error:
-        raise Refusal("http:content_encoding") from error
-    if len(plain) > cap:
-        raise _too_large()
-    if not unpacker.eof or unpacker.unused_data:
-        raise Refusal("http:content_encoding")
-    return plain
-
-
-def _too_large() -> Refusal:
-    return Refusal("too_large:bytes", verdict="rejected")
-
-
-def _text(raw: bytes) -> str:
-    """Header bytes as text that Arrow and JSON can carry."""
-    return raw.decode("utf-8", "backslashreplace").replace("\x00", "\\x00")

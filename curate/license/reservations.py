@@ -7,7 +7,7 @@ agent, and a date after `unavailable_after` contains commas and colons of its ow
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -15,6 +15,31 @@ from typing import Final
 
 RESERVING: Final = frozenset({"noai", "noimageai", "noindex", "noimageindex", "none", "noml"})
 """Directives that keep a picture out by default, `unavailable_after` from its date on apart."""
+
+ROBOTS_TXT: Final = "robots_txt"
+TDM_RESERVATION: Final = "tdm_reservation"
+UNAVAILABLE_AFTER: Final = "unavailable_after"
+
+SIGNALS: Final[Mapping[str, str]] = {
+    "noai": "not for artificial intelligence (X-Robots-Tag, robots meta)",
+    "noimageai": "no picture of it for artificial intelligence (X-Robots-Tag, robots meta)",
+    "noimageindex": "no picture of it in an index (X-Robots-Tag, robots meta)",
+    "noindex": "in no index (X-Robots-Tag, robots meta)",
+    "noml": "not for machine learning (X-Robots-Tag, robots meta)",
+    "none": "noindex and nofollow (X-Robots-Tag, robots meta)",
+    ROBOTS_TXT: "a line of the origin's robots.txt disallows the address to our agent or to all",
+    TDM_RESERVATION: "text and data mining is reserved (TDMRep: response field, "
+                     "/.well-known/tdmrep.json, meta element)",
+    UNAVAILABLE_AFTER: "not to be shown from a date on (X-Robots-Tag, robots meta)",
+}  # fmt: skip
+"""Every signal that `honour_reservations` may name, and what it means; all are on by default."""
+
+
+class Unreadable(ValueError):
+    """A reservation file or field that cannot be read; the message says why. Nobody may take such
+    a file for a permission.
+    """
+
 
 _VALUED: Final = frozenset({"unavailable_after", "max-snippet", "max-image-preview",
                             "max-video-preview"})  # fmt: skip
@@ -74,9 +99,13 @@ def _product(name: str) -> str:
 
 
 def directives(value: str) -> Iterable[Directive]:
-    """What one header value says, to whomever: split at commas, but keep the commas of a date; an agent holds until the next one."""
+    """What one header value says, to whomever: split at commas, but keep the commas of a date; an agent holds until the next one.
+
+    Semicolons are taken for commas, and blanks between two plain directives too: neither is right,
+    and servers send both.
+    """
     agent: str | None = None
-    parts = value[:_LIMIT].split(",")
+    parts = value[:_LIMIT].replace(";", ",").split(",")
     index = 0
     while index < len(parts):
         part = parts[index].strip()
@@ -91,6 +120,10 @@ def directives(value: str) -> Iterable[Directive]:
         if name == "unavailable_after":
             while index < len(parts) and not _begins_directive(parts[index]):
                 tail, index = f"{tail},{parts[index]}", index + 1
+        words = name.split()
+        if len(words) > 1 and _PLAIN.issuperset(words):
+            yield from (Directive(word, None, agent) for word in words)
+            continue
         yield Directive(name, tail.strip() if colon else None, agent)
 
 

@@ -19,14 +19,16 @@ from pydantic import Field, field_validator
 
 from curate import columns as c
 from curate.errors import FetchError
-from curate.license.reservations import RESERVING
+from curate.license.reservations import SIGNALS
 from curate.stage import Stage, Transform, mark
 
 if TYPE_CHECKING:
     from curate.fetch.client import Fetcher
     from curate.fetch.outcome import FetchSettings, Outcome
 
-HONOURED = (*sorted(RESERVING), "unavailable_after")
+HONOURED = tuple(sorted(SIGNALS))
+NO_FILE = (404, 410)
+_NEVER_NO_FILE = frozenset({408, 425, 429})  # come back later
 CONNECT_TO = "CURATE_CONNECT_TO"
 _PRINTABLE = r"^[\x20-\x7e]+$"
 _HOW_ONLY = {"threads", "connections_per_host", "requests_per_second_per_host", "contact"}
@@ -41,7 +43,15 @@ class Download(Stage, frozen=True, extra="forbid"):
     user_agent: str = Field(default="curate", pattern=r"^[A-Za-z0-9_.-]+$", max_length=60)
     """Product name of the User-Agent; X-Robots-Tag headers may address us by it."""
     honour_reservations: tuple[str, ...] = HONOURED
-    """X-Robots-Tag directives that keep us from taking a picture. An empty list ignores all."""
+    """Signals that keep us from taking a picture, by name: X-Robots-Tag directives, `robots_txt`,
+    `tdm_reservation`. What each means stands in `curate.license.reservations.SIGNALS`. An empty
+    list ignores all; the outputs say what was left out."""
+    no_file_statuses: tuple[int, ...] = NO_FILE
+    """Answers to robots.txt, tdmrep.json and landing pages that mean: there is none. Any other
+    4xx or 5xx fails the rows of the origin. Some stores answer 403 for a file that is not there."""
+    landing_pages: Literal["look", "skip"] = "skip"
+    """`look` also asks each row's landing page what it reserves (robots and TDM meta elements,
+    fields), before the picture. That doubles the requests."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that may live at addresses which are not globally routable (a mirror of your own)."""
     threads: int = Field(default=32, ge=1, le=512)
@@ -61,10 +71,10 @@ class Download(Stage, frozen=True, extra="forbid"):
     requests_per_second_per_host: float | None = Field(default=50.0, gt=0)
     """A worker's own bound; null for none."""
 
-    consumes: ClassVar[pa.Schema] = pa.schema([c.KEY, c.URL])
+    consumes: ClassVar[pa.Schema] = pa.schema([c.KEY, c.URL, c.LANDING_URL])
     produces: ClassVar[pa.Schema] = pa.schema(
         [c.BODY, c.ORIGINAL_SHA256, c.ORIGINAL_BYTES, c.OBSERVED_AT, c.HTTP_STATUS, c.FINAL_URL,
-         c.RESPONSE_HEADERS, c.FETCH_SECONDS, c.FETCH_ATTEMPTS]
+         c.RESPONSE_HEADERS, c.RESERVATIONS, c.FETCH_SECONDS, c.FETCH_ATTEMPTS]
     )  # fmt: skip
 
     @field_validator("honour_reservations")
@@ -75,6 +85,17 @@ class Download(Stage, frozen=True, extra="forbid"):
             raise ValueError(f"{unknown} unknown: choose from {', '.join(HONOURED)}")
         return tuple(sorted({name.lower() for name in names}))
 
+    @field_validator("no_file_statuses")
+    @classmethod
+    def _refusals(cls, statuses: tuple[int, ...]) -> tuple[int, ...]:
+        """An error or a busy server is never the absence of a reservation."""
+        wrong = [n for n in statuses if not 400 <= n < 500 or n in _NEVER_NO_FILE]
+        if wrong:
+            raise ValueError(
+                f"{wrong}: only 4xx may mean that there is no file, and not 408, 425, 429"
+            )
+        return tuple(sorted(set(statuses)))
+
     def identity(self) -> dict[str, Any]:
         """Everything but how fast we ask and whom to call about it."""
         return {k: v for k, v in super().identity().items() if k not in _HOW_ONLY}
@@ -83,11 +104,11 @@ class Download(Stage, frozen=True, extra="forbid"):
         """What the fetch package is told."""
         from curate.fetch.outcome import FetchSettings
 
-        same = {"user_agent", "allow_private_hosts", "honour_reservations", "kind", "contact"}
+        same = {"user_agent", "allow_private_hosts", "no_file_statuses", "kind", "contact"}
         return FetchSettings(
             user_agent=f"{self.user_agent}/{_version()} (+{self.contact})",
             robots_names=(self.user_agent.lower(), "img2dataset"),
-            honour_reservations=self.honour_reservations,
+            no_file_statuses=frozenset(self.no_file_statuses),
             allow_private_hosts=frozenset(self.allow_private_hosts),
             connect_to=connect_to,
             **self.model_dump(exclude=same),
@@ -97,20 +118,26 @@ class Download(Stage, frozen=True, extra="forbid"):
         """Start gateway and img2dataset; they end with the transform's `close` or our process."""
         from curate.fetch.client import Fetcher
 
-        return _Transform(Fetcher(self.settings(_connect_to())).open())
+        return _Transform(
+            Fetcher(self.settings(connect_to())).open(), look_at_pages=self.landing_pages == "look"
+        )
 
 
 class _Transform:
     """The opened stage. Safe to call from several threads, each with a shard of its own."""
 
-    def __init__(self, fetcher: Fetcher) -> None:
+    def __init__(self, fetcher: Fetcher, *, look_at_pages: bool) -> None:
         self._fetcher = fetcher
+        self._look_at_pages = look_at_pages
         self.close = weakref.finalize(self, fetcher.close)
 
     def __call__(self, table: pa.Table) -> pa.Table:
         keys, urls = table[c.KEY.name].to_pylist(), table[c.URL.name].to_pylist()
         asked = [(key, url) for key, url in zip(keys, urls, strict=True) if url is not None]
-        answers = dict(zip((key for key, _ in asked), self._fetcher.fetch(asked), strict=True))
+        pages = dict(zip(keys, table[c.LANDING_URL.name].to_pylist(), strict=True))
+        known = {k: page for k, page in pages.items() if page is not None and self._look_at_pages}
+        outcomes = self._fetcher.fetch(asked, known)
+        answers = dict(zip((key for key, _ in asked), outcomes, strict=True))
         return _with_outcomes(table, [answers.get(key) for key in keys])
 
 
@@ -119,7 +146,8 @@ def _with_outcomes(table: pa.Table, outcomes: Sequence[Outcome | None]) -> pa.Ta
     attributes = {
         c.BODY: "body", c.ORIGINAL_SHA256: "sha256", c.ORIGINAL_BYTES: "size_bytes",
         c.OBSERVED_AT: "observed_at", c.HTTP_STATUS: "status", c.FINAL_URL: "final_url",
-        c.RESPONSE_HEADERS: "headers", c.FETCH_SECONDS: "seconds", c.FETCH_ATTEMPTS: "attempts",
+        c.RESPONSE_HEADERS: "headers", c.RESERVATIONS: "reservations",
+        c.FETCH_SECONDS: "seconds", c.FETCH_ATTEMPTS: "attempts",
     }  # fmt: skip
     for column, name in attributes.items():
         values = [None if o is None else getattr(o, name) for o in outcomes]
@@ -140,7 +168,7 @@ def _with_outcomes(table: pa.Table, outcomes: Sequence[Outcome | None]) -> pa.Ta
     return table
 
 
-def _connect_to() -> dict[str, str]:
+def connect_to() -> dict[str, str]:
     """The run's host map from the environment. Raises FetchError if it is not one."""
     text = os.environ.get(CONNECT_TO, "{}")
     try:

@@ -46,6 +46,20 @@ NOW = datetime(2026, 1, 1, tzinfo=UTC)
         (["max-snippet:-1, noai"], ["max-snippet", "noai"]),
         (["noai: yes"], ["noai"]),
         ([",,noai,,"], ["noai"]),
+        # not right, but sent
+        (["noai; noimageai"], ["noai", "noimageai"]),
+        (["noai noimageai"], ["noai", "noimageai"]),
+        (["unavailable_after: 25 Jun 2050 15:00:00 GMT; noai"], ["noai"]),
+        (["curate: noai noml, nofollow"], ["noai", "noml", "nofollow"]),
+        # many values, many agents, dates of every kind
+        (["all", "otherbot: noai", "curate: noml"], ["all", "noml"]),
+        (["unavailable_after: Sunday, 06-Nov-94 08:49:37 GMT, noindex"], ["unavailable_after", "noindex"]),
+        (["unavailable_after: Thu, 31 Dec 2099 23:59:59 +0000, noai"], ["noai"]),
+        (["unavailable_after: 31-Feb-2020"], ["unavailable_after"]),
+        (["unavailable_after:"], ["unavailable_after"]),
+        (["unavailable_after: 0001-01-01T00:00:00+14:00"], ["unavailable_after"]),
+        (["unavailable_after: 9999-12-31T23:59:59-14:00"], []),
+        (["otherbot: unavailable_after: 1 Jan 2010"], []),
     ],
 )  # fmt: skip
 def test_directives_that_hold_for_us(values: list[str], names: list[str]) -> None:
