@@ -133,8 +133,9 @@ class Neighbours:
         return np.maximum(low, middle - CROWD // 2), np.minimum(high, middle + CROWD // 2)
 
     def _near(self, left: Rows, right: Rows) -> Iterator[Pairs]:
+        """Of pairs of ranks those that are near; a worse one is never the leader of a better one."""
         bits = np.bitwise_count(self._phash[left] ^ self._phash[right])
-        close = np.flatnonzero((bits <= self._near_bits) & (left != right))
+        close = np.flatnonzero((bits <= self._near_bits) & (left < right))
         for start in range(0, len(close), CHUNK_PAIRS):
             at = close[start : start + CHUNK_PAIRS]
             prints = (self._prints[self._rows[side[at]]] for side in (left, right))
