@@ -29,7 +29,7 @@ ORDER = [
         "schemas",
     },
     {"provenance", "report", "train", "deploy"},
-    {"commands", "license_command", "demo"},
+    {"commands", "license_command", "sources_docs", "demo"},
     {"cli"},
 ]
 HEAVY = {"torch", "transformers", "diffusers", "open_clip", "img2dataset", "ray"}

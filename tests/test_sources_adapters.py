@@ -34,6 +34,7 @@ from curate.sources.commoncatalog import decoded
 from curate.sources.fondant import BODY, EDGE
 from curate.sources.read import RawBatch
 from curate.sources.text import to_python
+from curate.sources_docs import PAGE, page
 
 WITHOUT_FIXTURE = {"demo", "folder"}
 """Their rows are pictures: drawn by the demo, or the files themselves (test_sources.py)."""
@@ -62,6 +63,17 @@ def test_every_source_has_a_recipe_a_fixture_and_a_note(kind: str) -> None:
         lines = expected(kind)
         assert len(lines) >= 20
         assert all(line.why for line in lines)
+
+
+def test_the_page_about_sources_is_what_they_say() -> None:
+    assert PAGE.read_text() == page(), "run `python -m curate.sources_docs`"
+
+
+def test_a_table_of_the_page_shows_rungs_and_raw_columns() -> None:
+    text = page()
+    assert "| [`pd12m`](#pd12m) | L4 | L3 | no |" in text
+    assert "| [`fondant`](#fondant) | L2, L1 | L2, L1 | no |" in text
+    assert "`license_type` + `license_location`, read as `fondant_license_type`, L1" in text
 
 
 @pytest.mark.parametrize("path", sorted(PIPELINES.glob("*.yaml")), ids=lambda path: path.stem)

@@ -38,6 +38,7 @@ class Source(BaseModel, frozen=True, extra="forbid"):
     LOCATIONS: ClassVar[frozenset[str]] = frozenset({"path", "root"})
     WHY: ClassVar[str] = ""  # why its claims stand on the rung they stand on, in a sentence
     WORTH: ClassVar[str] = ""  # what its licence claim is worth, for docs/sources.md and cards
+    LIVE: ClassVar[str] = "Not run live: the tests read rows of our own in its columns."
 
     name: str = Field(pattern=NAME_PATTERN)
 

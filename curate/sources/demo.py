@@ -35,8 +35,14 @@ class Demo(Source):
     `pictures` and `seed` decide what the corpus holds.
     """
 
-    WHY: ClassVar[str] = "L5: the corpus publishes its own pictures, so its table is its own record."
-    WORTH: ClassVar[str] = "Everything and nothing: the pictures are drawn here, the claims planted."
+    WHY: ClassVar[str] = (
+        "L5: the corpus publishes its own pictures, so its table is its own record."
+    )
+    WORTH: ClassVar[str] = (
+        "Everything and nothing: the pictures are drawn here, the claims planted."
+    )
+
+    LIVE: ClassVar[str] = "Yes: `make demo` draws it and serves it on loopback."
 
     kind: Literal["demo"] = "demo"
     name: str = Field(default="demo", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")

@@ -46,11 +46,15 @@ class Folder(Source):
     fails later as a missing file instead of vanishing.
     """
 
-    WHY: ClassVar[str] = "L0: files say nothing of licences, and a declaration is no found evidence."
+    WHY: ClassVar[str] = (
+        "L0: files say nothing of licences, and a declaration is no found evidence."
+    )
     WORTH: ClassVar[str] = (
         "Nothing without `declare`; with it, the word of the person it names. Use it for pictures "
         "of your own. Every output counts the rows that rest on a declaration."
     )
+
+    LIVE: ClassVar[str] = "Yes: it is the files you have."
 
     kind: Literal["folder"] = "folder"
     name: str = Field(default="folder", pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]{0,63}$")

@@ -33,6 +33,8 @@ class Table(Source):
         "columns of when and where a value was got (`evidence:`), and each row carries its own."
     )
 
+    LIVE: ClassVar[str] = "Yes: it is the file you have."
+
     kind: Literal["table"] = "table"
     path: Path
     root: Path | None = None

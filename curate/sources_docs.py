@@ -1,0 +1,127 @@
+"""Writes docs/sources.md from the sources themselves, so that the page and the code cannot disagree.
+
+`python -m curate.sources_docs`; a test compares the page with what this prints.
+"""
+
+from __future__ import annotations
+
+import inspect
+from pathlib import Path
+from typing import Final, get_args
+
+from curate.license.evidence import LADDER
+from curate.sources import AnySource, Source
+from curate.sources.assemble import ClaimColumn, ColumnMap
+
+PAGE: Final = Path(__file__).parent.parent / "docs" / "sources.md"
+HEAD: Final = """\
+# Sources
+
+Where pictures come from, how far each source's word about their licence carries, and why. Written
+by `python -m curate.sources_docs` from the sources themselves.
+
+Every source has a recipe to start from (`pipelines/<kind>.yaml`, by name: `curate plan <kind>`).
+Its claims stand on a rung of the evidence ladder, and the default policy asks for L3:
+
+{ladder}
+
+**A publisher's own dump counts as its record** if the recipe says which one it is: `dump: {{url,
+date, sha256}}`. The files are hashed before a row is read and must fit; each claim then carries the
+dump's address, date and digest. Without it the same files count as somebody's copy, **one rung
+lower**. What is itself a third party's finding (a page-level claim of a crawler) has that rung
+whoever hands it on. `sha256` is that of the file, or of several files that of the lines which
+`sha256sum` prints for them in the order of their names.
+
+**More captions** come from tables of their own, by key, address or file name, for any source:
+
+```yaml
+captions:
+- path: data/recaptioned.parquet
+  by: url                  # key (or the source's id), url, or file
+  column: image_url
+  captions: [caption]
+  origin: model            # source, own or model; a model is named
+  model: my-captioner
+```
+
+{table}
+"""
+
+
+def kinds() -> dict[str, type[Source]]:
+    """Every source by its kind, in the order of `AnySource`."""
+    classes = get_args(get_args(AnySource)[0])
+    return {class_.model_fields["kind"].default: class_ for class_ in classes}
+
+
+def page() -> str:
+    """The whole page as Markdown."""
+    ladder = "\n".join(f"- **L{rung}**: {words}" for rung, words in LADDER.items())
+    rows = ["| kind | rung of a claim | of a copy | run live |", "|---|---|---|---|"]
+    rows += [_row(kind, class_) for kind, class_ in kinds().items()]
+    parts = [HEAD.format(ladder=ladder, table="\n".join(rows))]
+    parts += [_section(kind, class_) for kind, class_ in kinds().items()]
+    return "\n".join(parts)
+
+
+def _row(kind: str, class_: type[Source]) -> str:
+    claims = _claims(class_)
+    lost = getattr(class_, "COPY_LOSES", 0)
+    own = _rungs([claim.level for claim in claims])
+    copied = _rungs([max(0, claim.level - lost) for claim in claims])
+    live = class_.LIVE.partition(":")[0].lower()
+    return f"| [`{kind}`](#{kind}) | {own} | {copied} | {live.replace('not run live', 'no')} |"
+
+
+def _rungs(levels: list[int]) -> str:
+    return ", ".join(f"L{level}" for level in sorted(set(levels), reverse=True)) or "–"
+
+
+def _claims(class_: type[Source]) -> tuple[ClaimColumn, ...]:
+    return getattr(class_, "CLAIMS", ())
+
+
+def _section(kind: str, class_: type[Source]) -> str:
+    what = " ".join((inspect.getdoc(inspect.getmodule(class_)) or "").split("\n\n")[0].split())
+    lines = [f"## {kind}", "", what, ""]
+    columns = _columns(class_)
+    lines += [f"- **Columns:** {columns}"] if columns else []
+    lines += [
+        f"- **Claim:** `{'` + `'.join(_raw(class_, claim.column))}`, read as `{claim.kind}`, "
+        f"L{claim.level}, of {claim.claimed_by or 'the source'}"
+        for claim in _claims(class_)
+    ]
+    lines += [
+        f"- **Why that rung:** {class_.WHY}",
+        f"- **What it is worth:** {class_.WORTH}",
+        f"- **Recipe:** [`pipelines/{kind}.yaml`](../pipelines/{kind}.yaml)",
+        f"- **Run live:** {class_.LIVE}",
+        "",
+    ]
+    return "\n".join(lines)
+
+
+def _columns(class_: type[Source]) -> str:
+    """The source's own columns beside what they are read as."""
+    mapping: ColumnMap | None = getattr(class_, "COLUMNS", None)
+    if mapping is None:
+        return ""
+    held = {role: name for role, name in mapping.model_dump().items() if isinstance(name, str)}
+    told = [f"{role} from {_named(class_, name)}" for role, name in held.items()]
+    captions = [*mapping.captions, *(entry.column for entry in getattr(class_, "CAPTIONS", ()))]
+    told += [f"captions from {_named(class_, name)}" for name in captions]
+    return ", ".join(told)
+
+
+def _named(class_: type[Source], column: str) -> str:
+    return " + ".join(f"`{name}`" for name in _raw(class_, column))
+
+
+def _raw(class_: type[Source], column: str) -> tuple[str, ...]:
+    """The raw columns that a column is, or is made from."""
+    derived: dict[str, tuple[str, ...]] = getattr(class_, "DERIVED", {})
+    return derived.get(column, (column,))
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")
