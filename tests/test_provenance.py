@@ -27,6 +27,7 @@ from curate.provenance.licensing import licensing
 from curate.recipe import recipe_from
 from curate.report import write_report
 from curate.store.dataset import Dataset
+from curate.store.digest import file_sha256
 from curate.store.files import LocalFiles
 from curate.store.manifest import record_bytes
 
@@ -110,9 +111,14 @@ def test_every_kept_row_has_one_credit_in_every_form(out: Path) -> None:
     assert table.schema.equals(SCHEMA)
     with (out / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as stream:
         lines = list(csv.DictReader(stream))
-    page = (out / "ATTRIBUTION.html").read_text()
+    page = "".join(path.read_text() for path in pages(out))
     assert len(table) == len(lines) == page.count("<tr id=") == len(kept(out))
     assert set(table["key"].to_pylist()) == {line["key"] for line in lines} == kept(out)
+
+
+def pages(out: Path) -> list[Path]:
+    """The pages of credits, without the index."""
+    return sorted((out / "attribution").glob("page-*.html"))
 
 
 def credit(out: Path, n: int) -> dict[str, Any]:
@@ -123,7 +129,7 @@ def credit(out: Path, n: int) -> dict[str, Any]:
 
 def test_a_credit_holds_title_author_source_licence_and_changes(out: Path) -> None:
     assert credit(out, 0)["text"] == (
-        "“Title 0” by Ann, https://photos.example/0, Attribution 4.0 International "
+        "“Title 0” by Ann, https://photos.example/0, licensed under Attribution 4.0 International "
         "(https://creativecommons.org/licenses/by/4.0/). Changes: re-encoded."
     )
     assert credit(out, 16)["missing"] == "author, source"
@@ -153,12 +159,15 @@ class _Tags(HTMLParser):
 
 
 def test_what_strangers_wrote_is_text_and_never_markup(out: Path) -> None:
-    text = (out / "ATTRIBUTION.html").read_text()
+    [written] = pages(out)
+    text = written.read_text()
     page = _Tags()
     page.feed(text)
     assert "script" not in page.tags
     assert "&lt;script&gt;" in text
-    assert page.links and all(link.startswith("http") for link in page.links)
+    assert page.links and all(
+        link.startswith("http") or link == "../ATTRIBUTION.html" for link in page.links
+    )
     with (out / "ATTRIBUTION.csv").open(newline="", encoding="utf-8") as stream:
         rows = {line["key"]: line for line in csv.DictReader(stream)}
     assert rows[key(11)]["creator"].startswith("'=cmd")
@@ -238,21 +247,34 @@ def test_croissant_is_valid_and_reads_rows(out: Path) -> None:
 
     dataset = mlcroissant.Dataset(jsonld=str(out / "croissant.json"))
     assert not dataset.metadata.ctx.issues.errors
-    names = {field.name for field in dataset.metadata.record_sets[0].fields}
-    assert {"license", "evidence_level", "image", "creator"} <= names
+    sets = {
+        each.name: {field.name for field in each.fields} for each in dataset.metadata.record_sets
+    }
+    assert {"license", "evidence_level", "image"} <= sets["pictures"]
+    assert not {"creator", "title", "url", "landing_url"} & sets["pictures"]
+    assert {"license", "license_url", "creator", "text"} <= sets["credits"]
     told = json.loads((out / "croissant.json").read_text())
     files = [entry for entry in told["distribution"] if entry["@type"] == "cr:FileObject"]
     layers = [Dataset.open(out).layer(name) for name in ("images", "ledger")]
     shards = [shard.file("data") for layer in layers for shard in layer.shards]
-    assert {file["sha256"] for file in files} == {entry.sha256 for entry in shards if entry}
+    hashes = {entry.sha256 for entry in shards if entry}
+    hashes.add(file_sha256(out / "ATTRIBUTION.parquet"))
+    assert {file["sha256"] for file in files} == hashes
     sets = [entry for entry in told["distribution"] if entry["@type"] == "cr:FileSet"]
     named = [name for entry in sets for name in entry["includes"]]
-    assert named == [file["contentUrl"] for file in files]
+    assert named == [file["contentUrl"] for file in files if file["@id"] != "ATTRIBUTION.parquet"]
     verdicts = [row["verdicts/verdict"] for row in dataset.records("verdicts")]
     assert verdicts.count(b"kept") == len(kept(out))
     assert len(told["license"]) == 3
     first = next(iter(dataset.records("pictures")))
     assert first["pictures/license"].startswith(b"CC-BY")
+    addresses = {
+        row["licenses/id"].encode(): row["licenses/url"] for row in dataset.records("licenses")
+    }
+    rows = list(dataset.records("credits"))
+    assert {row["credits/key"].decode() for row in rows} == kept(out)
+    for row in rows:
+        assert row["credits/license_url"].decode() == addresses[row["credits/license"]]
 
 
 # --- without an audit ---------------------------------------------------------------------------

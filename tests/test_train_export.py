@@ -41,6 +41,15 @@ def test_webdataset_reads_every_kept_picture_with_its_credit(data: Path, tmp_pat
             sample["json"]["license"] == "CC-BY-4.0" and sample["json"]["creator"] == "A. Painter"
         )
         assert sample["json"]["captions"][0]["text"] == sample["txt"]
+        assert sample["json"]["license_url"] == "https://creativecommons.org/licenses/by/4.0/"
+        assert (
+            sample["json"]["credit"].startswith("“Picture ")
+            and "by A. Painter" in sample["json"]["credit"]
+        )
+    told = json.loads((tmp_path / "EXPORT.json").read_text())
+    assert told["dataset_digest"] == Dataset.open(data).manifest.dataset_digest
+    assert (told["pictures"], told["licenses"]) == (33, {"CC-BY-4.0": 33})
+    assert "CC-BY-4.0: Attribution 4.0 International | 33" in (tmp_path / "LICENSES.md").read_text()
 
 
 def test_tars_are_sorted_and_without_times_or_owners(data: Path, tmp_path: Path) -> None:
@@ -48,6 +57,7 @@ def test_tars_are_sorted_and_without_times_or_owners(data: Path, tmp_path: Path)
         export_webdataset(Dataset.open(data), tmp_path / name)
     for path in sorted((tmp_path / "one").iterdir()):
         assert path.read_bytes() == (tmp_path / "two" / path.name).read_bytes()
+    for path in sorted((tmp_path / "one").glob("*.tar")):
         with tarfile.open(path) as tar:
             members = tar.getmembers()
         assert {(m.mtime, m.uid, m.gid, m.uname, m.gname) for m in members} == {(0, 0, 0, "", "")}

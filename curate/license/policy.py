@@ -75,8 +75,12 @@ class Clash:
     groups: tuple[Group, ...]
 
     def __str__(self) -> str:
-        named = ", ".join(f"{id_} ({rows:,} rows)" for id_, rows in self.licenses.items())
-        return f"{named}: {self.why}"
+        return f"{named_rows(self.licenses)}: {self.why}"
+
+
+def named_rows(rows: Mapping[str, int]) -> str:
+    """Licences with their rows, in words: `CC0-1.0 (1 row), CC-BY-4.0 (2 rows)`."""
+    return ", ".join(f"{id_} ({n:,} row{'s' * (n != 1)})" for id_, n in rows.items())
 
 
 def clashes(rows: Mapping[str, int], accept: str | Sequence[str] | None) -> tuple[Clash, ...]:

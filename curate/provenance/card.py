@@ -12,7 +12,9 @@ from typing import Any, Final
 import yaml
 
 from curate.license.evidence import LADDER
+from curate.provenance.licenses_page import LICENSES
 from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, known_tool
+from curate.provenance.markdown import inline, table
 from curate.provenance.places import model_name
 from curate.recipe import FIRST_LAYER
 from curate.store.dataset import Dataset
@@ -81,12 +83,20 @@ def _config(dataset: Dataset, layer: str, **more: bool) -> dict[str, Any]:
 
 
 def _license_fields(told: Licensing) -> dict[str, Any]:
-    """One licence only where every row has it and the Hub knows it."""
+    """One licence only where every row has it and the Hub knows it; else `other` and the list."""
     ids = [name.lower() for name in told.by_license]
     if len(ids) == 1 and ids[0] in HUB_IDS:
         return {"license": ids[0]}
+    if len(ids) == 1:
+        return {"license": "other", "license_name": ids[0], "license_link": _link(told)}
     name = "per-picture" if told.audited else "not-audited"
-    return {"license": "other", "license_name": name, "license_link": "ATTRIBUTION.csv"}
+    licenses = {"licenses": [*told.by_license]} if told.by_license else {}
+    return {"license": "other", "license_name": name, "license_link": LICENSES, **licenses}
+
+
+def _link(told: Licensing) -> str:
+    """The address of the one licence of all rows, or the page that names what is known of it."""
+    return told.urls[0] if told.urls else LICENSES
 
 
 def _sections(dataset: Dataset, told: Licensing) -> list[str]:
@@ -94,15 +104,16 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
     counts = manifest.counts
     rejected, failed = sum(counts.rejected.values()), sum(counts.failed.values())
     sections = [
-        f"# {_inline(manifest.recipe_name)}",
+        f"# {inline(manifest.recipe_name)}",
         f"{counts.kept:,} captioned pictures, kept from {counts.candidates:,} candidates "
         f"({rejected:,} rejected, {failed:,} failed). Every candidate has one verdict in `ledger/`.",
         "## Licences",
-        *(f"**{_inline(warning)}**" for warning in told.warnings),
+        *(f"**{inline(warning)}**" for warning in told.warnings),
     ]
     if told.audited:
         sections += [_license_table(told), _level_table(told), CLAIM_NOT_TRUTH]
     sections += [
+        f"What each licence asks, and what may be handed on together, is in [{LICENSES}]({LICENSES}).",
         "Each row carries its own licence, the raw claims it rests on, and its source; credit lines "
         "are in [ATTRIBUTION.html](ATTRIBUTION.html), ATTRIBUTION.csv and ATTRIBUTION.parquet.",
         NOT_CLEARED,
@@ -118,12 +129,14 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
 
 
 def _license_table(told: Licensing) -> str:
-    rows = ["| licence | pictures |", "|---|---|"]
-    for name, count in told.by_license.items():
-        tool = known_tool(name)
-        rows.append(f"| {f'[{name}]({tool.url})' if tool else _inline(name)} | {count:,} |")
+    tools = {name: known_tool(name) for name in told.by_license}
+    rows = [
+        (f"[{name}]({tool.url})" if tool else inline(name), told.by_license[name])
+        for name, tool in tools.items()
+    ]
     groups = ", ".join(f"{group} {count:,}" for group, count in told.by_group.items())
-    return "\n".join(rows) + f"\n\nBy group, each in shards of its own: {groups or 'none'}."
+    text = table(("licence", "pictures"), rows)
+    return f"{text}\n\nBy group, each in shards of its own: {groups or 'none'}."
 
 
 def _level_table(told: Licensing) -> str:
@@ -132,15 +145,13 @@ def _level_table(told: Licensing) -> str:
 
 
 def _count_table(head: tuple[str, str], counts: dict[str, int]) -> str:
-    rows = [f"| {head[0]} | {head[1]} |", "|---|---|"]
-    rows += [f"| {_inline(name)} | {count:,} |" for name, count in counts.items()]
-    return "\n".join(rows)
+    return table(head, ((inline(name), count) for name, count in counts.items()))
 
 
 def _how(dataset: Dataset) -> list[str]:
     manifest = dataset.manifest
     models = [
-        f"- `{layer.name}`, {kind}: {_inline(model_name(info.ref))}, digest `{info.digest[:16]}`"
+        f"- `{layer.name}`, {kind}: {inline(model_name(info.ref))}, digest `{info.digest[:16]}`"
         for layer in manifest.layers for kind, info in layer.models.items()
     ]  # fmt: skip
     return [
@@ -156,9 +167,3 @@ def _how(dataset: Dataset) -> list[str]:
         f"bytes_digest   {manifest.bytes_digest}\n```",
         "`curate explain . KEY` tells the story of one picture, from raw claim to every file that holds it.",
     ]
-
-
-def _inline(text: str) -> str:
-    """Text that Markdown shows as it is: no markup, no table cell breaks."""
-    plain = " ".join(text.split())
-    return "".join(f"\\{ch}" if ch in "\\`*_[]<>|#!" else ch for ch in plain)

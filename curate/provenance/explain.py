@@ -11,13 +11,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import columns as c
-from curate.errors import MissingInput, RecipeError
+from curate.provenance.find import find_one
 from curate.provenance.places import model_name
-from curate.sources.keys import canonical_url
 from curate.store.dataset import Dataset
 from curate.store.manifest import Shard
 
@@ -68,7 +66,7 @@ def explain(path: str | Path, wanted: str) -> Story:
     Raises MissingInput if no row fits, RecipeError naming some if several do.
     """
     dataset = Dataset.open(path)
-    part, key = _find(dataset, wanted.strip())
+    part, key = find_one(dataset, wanted.strip())
     shards = {
         layer.name: s for layer in dataset.manifest.layers for s in layer.shards if s.part == part
     }
@@ -94,53 +92,6 @@ def explain(path: str | Path, wanted: str) -> Story:
         Section("where it is", tuple(_places(dataset, shards, key))),
     ]
     return Story(key, tuple(s if s.lines else Section(s.title, ("nothing",)) for s in sections))
-
-
-def _find(dataset: Dataset, wanted: str) -> tuple[str, str]:
-    """(part, key) of the one row that is meant."""
-    found: list[tuple[str, str]] = []
-    if wanted:
-        for shards in _parts(dataset):
-            found += ((shards["plan"].part, key) for key in _matching(dataset, shards, wanted))
-    if not found:
-        raise MissingInput(
-            f"{dataset.root} has no row with key, sha256, URL or source id {wanted!r}"
-        )
-    if len(found) > 1:
-        first = ", ".join(key[:16] for _, key in found[:5])
-        raise RecipeError(
-            f"{wanted!r} fits {len(found)} rows, among them {first}: give more of the key"
-        )
-    return found[0]
-
-
-def _parts(dataset: Dataset) -> Iterator[Mapping[str, Shard]]:
-    ledgers = {shard.part: shard for shard in dataset.layer("ledger").shards}
-    for plan in dataset.layer("plan").shards:
-        yield {"plan": plan, "ledger": ledgers[plan.part]}
-
-
-def _matching(dataset: Dataset, shards: Mapping[str, Shard], wanted: str) -> list[str]:
-    """Keys of one part that fit: by beginning, by either hash, by URL, by source id."""
-    keys: list[str] = []
-    hashed = ["key", "original_sha256", "stored_sha256"]
-    ledger, plan = shards["ledger"].file("data"), shards["plan"].file("data")
-    lowered = wanted.lower()
-    if ledger and all(letter in "0123456789abcdef" for letter in lowered):
-        table = dataset.read(ledger, hashed)
-        fits = pc.starts_with(table["key"], lowered)
-        for name in hashed[1:]:
-            fits = pc.or_(fits, pc.fill_null(pc.equal(table[name], lowered), False))
-        keys += table.filter(fits)["key"].to_pylist()
-    if plan:
-        table = dataset.read(plan, ["key", "url", "source_id"])
-        addresses = pa.array(list({wanted, canonical_url(wanted)}))
-        fits = pc.or_(
-            pc.is_in(table["url"], value_set=addresses),
-            pc.fill_null(pc.equal(table["source_id"], wanted), False),
-        )
-        keys += table.filter(fits)["key"].to_pylist()
-    return list(dict.fromkeys(keys))
 
 
 def _row(dataset: Dataset, shard: Shard, role: str, key: str) -> dict[str, Any] | None:

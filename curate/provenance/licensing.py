@@ -6,6 +6,7 @@ One place, so that card, Croissant and attribution never say different things.
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -14,12 +15,15 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.license.evidence import DECLARATION, DECLARED_BASIS
+from curate.license.plus import SIGNALS
+from curate.license.policy import group
 from curate.license.tools import Tool, tool
 from curate.provenance.findings import flat
 from curate.recipe import FIRST_LAYER
 from curate.stages.download import Download
 from curate.stages.license import LicenseStage
 from curate.store.dataset import Dataset
+from curate.store.manifest import RECORD
 
 NOT_AUDITED: Final = "licence: not audited"
 CLAIM_NOT_TRUTH: Final = "Evidence shows that a claim was made, by whom and where; it does not show that the claim is true."
@@ -83,14 +87,28 @@ def licensing(dataset: Dataset) -> Licensing:
     groups: Counter[str] = Counter()
     levels: Counter[int] = Counter()
     if dataset.manifest.license_audited:
-        for (id_, group, level), rows in kept_rows(dataset).items():
+        for (id_, name, level), rows in kept_rows(dataset).items():
             ids[id_] += rows
-            groups[group] += rows
+            groups[name] += rows
             levels[level] += rows
     return Licensing(
         audited=dataset.manifest.license_audited,
         by_license=dict(_ordered(ids)), by_group=dict(_ordered(groups)),
         by_level=dict(sorted(levels.items(), reverse=True)),
+        warnings=tuple(_warnings(dataset, ids)),
+    )  # fmt: skip
+
+
+def licensing_of(dataset: Dataset, rows: Mapping[str, int]) -> Licensing:
+    """What must be said of some of a dataset's rows, given by licence: an export's, a release's."""
+    ids = Counter(dict(rows))
+    audited = dataset.manifest.license_audited
+    groups = Counter[str]()
+    for name, count in rows.items():
+        groups[group(name) if known_tool(name) else "none"] += count
+    return Licensing(
+        audited=audited, by_license=dict(_ordered(ids)) if audited else {},
+        by_group=dict(_ordered(groups)) if audited else {}, by_level={},
         warnings=tuple(_warnings(dataset, ids)),
     )  # fmt: skip
 
@@ -122,7 +140,7 @@ def _warnings(dataset: Dataset, ids: Counter[str]) -> list[str]:
     told = []
     if not dataset.manifest.license_audited:
         told.append(f"{NOT_AUDITED}. No licence of any picture was looked at.")
-    for line in exceptions(dataset.record["recipe"]):
+    for line in exceptions(_recipe(dataset)):
         told.append(f"The recipe accepts what the default refuses: {line}.")
     for declared in declarations(dataset):
         told.append(
@@ -132,6 +150,13 @@ def _warnings(dataset: Dataset, ids: Counter[str]) -> list[str]:
     if any(ids[name] for name in TERRITORIAL_IDS):
         told.append(TERRITORIAL)
     return told
+
+
+def _recipe(dataset: Dataset) -> dict[str, Any]:
+    """The recipe that the record keeps, or one without passes where no run left a record."""
+    if not dataset.files.exists(RECORD):
+        return {"passes": []}
+    return dict(dataset.record["recipe"])
 
 
 def exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
@@ -147,6 +172,10 @@ def exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
             ignored = [n for n in HONOURED if n not in stage.get("honour_reservations", HONOURED)]
             if ignored:
                 told.append(f"honour_reservations: without {', '.join(ignored)}")
+        if stage["kind"] == "embedded":
+            ignored = [n for n in SIGNALS if n not in stage.get("honour", SIGNALS)]
+            if ignored:
+                told.append(f"embedded.honour: without {', '.join(ignored)}")
     return tuple(told)
 
 
@@ -158,6 +187,8 @@ def declarations(dataset: Dataset) -> tuple[Declared, ...]:
     found: Counter[tuple[str, str, str]] = Counter()
     entry = next((e for s in dataset.layer(FIRST_LAYER).shards if (e := s.file("data"))), None)
     have = dataset.schema(entry).names if entry else []
+    if c.CLAIMS.name not in have:  # not written by a run of ours
+        return ()
     names = [name for name in (c.CLAIMS.name, c.LICENSE_BASIS.name) if name in have]
     for table in dataset.kept(FIRST_LAYER, names):
         found.update(_declared(table))

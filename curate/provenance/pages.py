@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,21 +16,26 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from curate.provenance.attribution import CSV, HTML, PARQUET, write_attribution
+from curate.provenance.attribution_pages import FOLDER
+from curate.provenance.attribution_requests import LOG, check_requests
 from curate.provenance.card import README, write_card
 from curate.provenance.croissant import CROISSANT, write_croissant
+from curate.provenance.licenses_page import LICENSES, write_licenses
 from curate.provenance.licensing import licensing
 from curate.store.dataset import Dataset
 from curate.store.digest import file_sha256, json_digest
+from curate.store.files import LocalFiles
 
-PAGES: Final = (CSV, HTML, PARQUET, README, CROISSANT)
+PAGES: Final = (CSV, HTML, PARQUET, LICENSES, README, CROISSANT)
 REPORT: Final = "report.html"
 SEAL: Final = "pages.json"
 
 
 def write_pages(dataset: Dataset, to: Path) -> None:
-    """Write attribution, README.md and croissant.json of a dataset into a directory."""
+    """Write attribution, LICENSES.md, README.md and croissant.json of a dataset into a directory."""
     told = licensing(dataset)
     write_attribution(dataset, told, to)
+    write_licenses(told, to)
     write_card(dataset, told, to)
     write_croissant(dataset, told, to)
 
@@ -70,14 +75,21 @@ def check_pages(dataset: Dataset, *, hashes: bool) -> Iterator[str]:
             yield f"{name} is missing"
         elif hashes and file_sha256(path) != sha256:
             yield f"{name}: its sha256 is not the one in {SEAL}: it was edited"
-    if hashes:
+    for name in _numbered(dataset):
+        if name not in pages:
+            yield f"{name} is a page of another version: write the pages again with `curate report`"
+    broken = list(check_requests(dataset.files))
+    yield from broken
+    if hashes and not broken:
         yield from _rewritten(dataset)
 
 
 def _rewritten(dataset: Dataset) -> Iterator[str]:
     with tempfile.TemporaryDirectory(prefix="curate-audit-") as folder:
         write_attribution(dataset, licensing(dataset), Path(folder))
-        for name, content in ((CSV, Path.read_bytes), (PARQUET, _table)):
+        pages = [HTML, *LocalFiles(folder).list(FOLDER, ".html")]
+        read: dict[str, Callable[[Path], Any]] = dict.fromkeys((CSV, *pages), Path.read_bytes)
+        for name, content in (read | {PARQUET: _table}).items():
             path = dataset.root / name
             if path.is_file() and content(path) != content(Path(folder) / name):
                 yield f"{name} does not say what the dataset says"
@@ -91,4 +103,10 @@ def _table(path: Path) -> Any:
 
 
 def _present(dataset: Dataset) -> list[str]:
-    return [name for name in (*PAGES, REPORT) if (dataset.root / name).is_file()]
+    """Every page that is there, and the log that the credits follow."""
+    names = [name for name in (*PAGES, REPORT, LOG) if (dataset.root / name).is_file()]
+    return names + _numbered(dataset)
+
+
+def _numbered(dataset: Dataset) -> list[str]:
+    return dataset.files.list(FOLDER, ".html")

@@ -59,6 +59,11 @@ def release(
             raise ReleaseRefused("licence: not audited, so no policy can be held to these rows")
         return chosen
     rows = taken(dataset, chosen)
+    if not rows and (groups is not None or policy is not None):
+        raise ReleaseRefused(
+            f"no kept row is in the groups {', '.join(chosen.groups)}"
+            + (f" and accepted by {policy}" if policy is not None else "")
+        )
     found = clashes(rows, policy)
     if found:
         raise ReleaseRefused(refusal(found, rows))

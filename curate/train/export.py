@@ -1,7 +1,8 @@
 """The kept pictures for other tools: WebDataset tars, or a folder with captions and a table.
 
 The same dataset gives the same bytes: rows in key order, no times, no owners. Every picture goes
-with its captions, licence and credit, since those who train on it owe the credit too.
+with its captions, licence and credit, since those who train on it owe the credit too; an export is
+one release, so rows that may not be handed on together are refused or left out by name.
 """
 
 from __future__ import annotations
@@ -9,83 +10,142 @@ from __future__ import annotations
 import io
 import json
 import tarfile
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from curate import columns as c
 from curate.errors import OutputMismatch, StoreError
+from curate.provenance.attribution_requests import withheld
+from curate.provenance.credit import READ, Credit, credit_of
+from curate.provenance.licenses_page import LICENSES, licenses_text
+from curate.provenance.licensing import licensing_of
+from curate.provenance.release import Release, release, view
 from curate.store.dataset import Dataset
 
+EXPORT: Final = "EXPORT.json"
+"""The file that names the dataset an export was made from and what was taken of it."""
+FORMAT: Final = "curate-export/1"
 _SOURCES: Final = (
     c.KEY, c.SOURCE, c.SOURCE_ID, c.URL, c.LANDING_URL, c.TITLE, c.CREATOR, c.CREATOR_URL,
     c.CAPTIONS, c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_GROUP, c.EVIDENCE_LEVEL, c.WIDTH,
     c.HEIGHT, c.ORIGINAL_SHA256, c.STORED_SHA256, c.IMAGE,
 )  # fmt: skip
+_NAMING: Final = (
+    c.SOURCE_ID.name, c.URL.name, c.LANDING_URL.name, c.TITLE.name, c.CREATOR.name,
+    c.CREATOR_URL.name,
+)  # fmt: skip
+"""What leads to the author, and goes with a credit that is withheld."""
 _LAYER: Final = "images"
 NOT_AUDITED: Final = "not audited"
 """What stands in the place of a licence where nobody looked at one."""
+Taken = tuple[dict[str, Any], str, bytes]
+"""Metadata, file name and bytes of one picture."""
 
 
-def export_webdataset(dataset: Dataset | str | Path, to: str | Path) -> int:
+def export_webdataset(
+    dataset: Dataset | str | Path, to: str | Path, *, groups: Sequence[str] | None = None,
+    policy: str | Sequence[str] | None = None,
+) -> int:  # fmt: skip
     """Write `<part>.tar` with `<key>.jpg|png|webp`, `<key>.txt` (first caption) and `<key>.json`.
 
-    Returns the number of pictures. Raises OutputMismatch if `to` holds files already.
+    `groups` (open, sharealike, noncommercial) and `policy` (a policy's name, or licence ids) leave
+    rows out. Returns the number of pictures. Raises ReleaseRefused, naming licences and rows, if
+    what is left may not be one release; OutputMismatch if `to` holds files already.
     """
-    folder, written = _empty_folder(to), 0
-    for part, rows in _parts(dataset):
+    held, chosen = _opened(dataset, groups, policy)
+    folder, told = _empty_folder(to), Counter[str]()
+    for part, rows in _parts(held, chosen):
         if not rows:
             continue
         with tarfile.open(folder / f"{part}.tar", "x", format=tarfile.USTAR_FORMAT) as tar:
             for row, name, picture in rows:
                 for member, body in _members(row, name, picture):
                     _add(tar, member, body)
-                written += 1
-    return written
+                told[row.get(c.LICENSE.name) or NOT_AUDITED] += 1
+    return _finish(held, folder, chosen, told, form="webdataset")
 
 
-def export_files(dataset: Dataset | str | Path, to: str | Path) -> int:
+def export_files(
+    dataset: Dataset | str | Path, to: str | Path, *, groups: Sequence[str] | None = None,
+    policy: str | Sequence[str] | None = None,
+) -> int:  # fmt: skip
     """Write each picture beside a `.txt` of its captions, one a line, and `metadata.jsonl`.
 
     The table names each picture in `file_name`, as `datasets.load_dataset("imagefolder")` reads it.
-    Returns the number of pictures. Raises OutputMismatch if `to` holds files already.
+    Arguments, result and errors as of `export_webdataset`.
     """
-    folder, written = _empty_folder(to), 0
+    held, chosen = _opened(dataset, groups, policy)
+    folder, told = _empty_folder(to), Counter[str]()
     with (folder / "metadata.jsonl").open("x", encoding="utf-8") as table:
-        for _, rows in _parts(dataset):
+        for _, rows in _parts(held, chosen):
             for row, name, picture in rows:
                 (folder / name).write_bytes(picture)
                 captions = "\n".join(" ".join(text.split()) for text in _captions(row))
                 (folder / name).with_suffix(".txt").write_text(captions + "\n", encoding="utf-8")
                 table.write(_json({"file_name": name, **row}) + "\n")
-                written += 1
-    return written
+                told[row.get(c.LICENSE.name) or NOT_AUDITED] += 1
+    return _finish(held, folder, chosen, told, form="files")
 
 
-def _parts(
-    dataset: Dataset | str | Path,
-) -> Iterator[tuple[str, list[tuple[dict[str, Any], str, bytes]]]]:
-    """Per part: metadata, file name and bytes of each kept picture, by key."""
+def _opened(
+    dataset: Dataset | str | Path, groups: Sequence[str] | None, policy: str | Sequence[str] | None
+) -> tuple[Dataset, Release]:
     held = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
+    return held, release(held, groups=groups, policy=policy)
+
+
+def _finish(
+    dataset: Dataset, folder: Path, chosen: Release, told: Counter[str], *, form: str
+) -> int:
+    """What an export ships beside its pictures: the licences' page, and where all is from."""
+    text = licenses_text(licensing_of(view(dataset, chosen.groups), told))
+    (folder / LICENSES).write_text(text, encoding="utf-8")
+    body = {
+        "format": FORMAT, "form": form, "dataset_digest": dataset.manifest.dataset_digest,
+        "manifest_digest": dataset.manifest.digest, "version": dataset.manifest.version,
+        "groups": list(chosen.groups), "policy": chosen.accept, "pictures": told.total(),
+        "licenses": dict(sorted(told.items())),
+    }  # fmt: skip
+    (folder / EXPORT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
+    return told.total()
+
+
+def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]]]:
+    """Per part of the release: its kept pictures by key; a part's files are verified first."""
+    held = view(dataset, chosen.groups)
     parts = [s for s in held.layer(_LAYER).shards if s.file("data")]
     first = next((entry for s in parts if (entry := s.file("data"))), None)
     present = held.schema(first).names if first else []
-    columns = [field.name for field in _SOURCES if field.name in present]
-    tables = held.kept(_LAYER, columns)
-    told = {} if held.manifest.license_audited else {c.LICENSE.name: NOT_AUDITED}
+    wanted = dict.fromkeys([*(field.name for field in _SOURCES), *READ])
+    tables = held.kept(_LAYER, [name for name in wanted if name in present])
+    hidden = withheld(dataset)
     for shard in parts:
         if entry := shard.file("data"):
             held.verify(entry)
-            rows = (told | row for row in next(tables).to_pylist())
-            yield shard.part, [_picture(row) for row in rows]
+            rows = (row for row in next(tables).to_pylist() if chosen.takes(row["license"]))
+            yield shard.part, [_picture(row, hidden, held) for row in rows]
 
 
-def _picture(row: dict[str, Any]) -> tuple[dict[str, Any], str, bytes]:
+def _picture(row: dict[str, Any], hidden: frozenset[str], dataset: Dataset) -> Taken:
     image = row.pop(c.IMAGE.name)
     if not image or not image["bytes"]:
         raise StoreError(f"kept row {row[c.KEY.name]} has no picture in the images layer")
     suffix = PurePosixPath(image["path"] or "").suffix or ".jpg"
-    return row, f"{row[c.KEY.name]}{suffix}", image["bytes"]
+    return _metadata(row, hidden, dataset), f"{row[c.KEY.name]}{suffix}", image["bytes"]
+
+
+def _metadata(row: dict[str, Any], hidden: frozenset[str], dataset: Dataset) -> dict[str, Any]:
+    """What stands beside a picture: its row, and its credit as its licence asks for it."""
+    credit: Credit = credit_of(row, withheld=row["key"] in hidden)
+    told = {field.name: row[field.name] for field in _SOURCES if field.name in row}
+    if credit.withheld:
+        told |= dict.fromkeys(name for name in _NAMING if name in told)
+    if not dataset.manifest.license_audited:
+        told[c.LICENSE.name] = NOT_AUDITED
+    return told | {"credit": credit.text, "license_url": credit.license_url,
+                   "changes": credit.changes, "missing": credit.missing}  # fmt: skip
 
 
 def _members(row: dict[str, Any], name: str, picture: bytes) -> Iterator[tuple[str, bytes]]:
