@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import inspect
 from pathlib import Path
-from typing import Final, get_args
+from typing import Final
 
 from curate.license.evidence import LADDER
-from curate.sources import AnySource, Source
+from curate.sources import Source
 from curate.sources.assemble import ClaimColumn, ColumnMap
+from curate.sources.known import kinds
 
 PAGE: Final = Path(__file__).parent.parent / "docs" / "sources.md"
 HEAD: Final = """\
@@ -46,12 +47,6 @@ captions:
 
 {table}
 """
-
-
-def kinds() -> dict[str, type[Source]]:
-    """Every source by its kind, in the order of `AnySource`."""
-    classes = get_args(get_args(AnySource)[0])
-    return {class_.model_fields["kind"].default: class_ for class_ in classes}
 
 
 def page() -> str:

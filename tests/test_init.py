@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,9 @@ from hypothesis import strategies as st
 from curate.errors import CurateError, MissingInput, RecipeError
 from curate.recipe import Recipe, recipe_from
 from curate.sources.guess import Guess, guess, write_recipe
+from curate.sources.known import SIGNS, by_columns
 
+FIXTURES = Path(__file__).parent / "fixtures" / "sources"
 BY = "https://creativecommons.org/licenses/by/2.0/"
 
 
@@ -153,3 +156,35 @@ def test_any_table_gives_a_recipe_that_loads_or_an_error(tmp_path: Path, rows: l
     except CurateError:
         return
     assert loaded(found).source.columns
+
+
+def test_known_sources_are_recognised_by_their_columns_or_files(tmp_path: Path) -> None:
+    for kind in (*SIGNS, "inaturalist", "yfcc100m"):
+        folder = shutil.copytree(FIXTURES / kind, tmp_path / kind)
+        found = guess(folder)
+        assert found.kind == kind
+        recipe = loaded(found)
+        assert recipe.source.kind == kind
+        assert recipe.source.WORTH.split()[0] in write_recipe(found)
+        assert len(list(recipe.source.candidates())) > 0
+
+
+def test_every_column_that_tells_a_source_is_needed(tmp_path: Path) -> None:
+    path = tmp_path / "rows.jsonl"
+    row = json.loads((FIXTURES / "pd12m" / "rows.jsonl").read_text().splitlines()[0])
+    jsonl(path, [row])
+    assert guess(path).kind == "pd12m"
+    jsonl(path, [{name: value for name, value in row.items() if name != "mime_type"}])
+    assert guess(path).kind == "table"
+    columns = set(SIGNS["coyo"]) - {"width"}
+    assert by_columns(columns) is None, "a column that the source reads is not there"
+
+
+def test_the_output_of_img2dataset_is_read_and_not_fetched_again(tmp_path: Path) -> None:
+    (tmp_path / "00000_stats.json").write_text("{}")
+    (tmp_path / "00000.parquet").write_bytes(b"")
+    recipe = loaded(guess(tmp_path))
+    assert recipe.source.kind == "img2dataset"
+    stages = [stage.kind for stage in recipe.passes[0].stages]
+    assert "read_file" in stages
+    assert "download" not in stages

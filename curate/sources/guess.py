@@ -7,17 +7,19 @@ comment, beside the columns that could have been meant instead.
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Final, Literal
+from typing import Final
 
 import yaml
 
 from curate.errors import MissingInput, RecipeError
 from curate.sources.base import existing
 from curate.sources.folder import PICTURES
-from curate.sources.read import SUFFIXES, Format, table_files
+from curate.sources.known import CARRYING, by_columns, by_files, kinds
+from curate.sources.read import SUFFIXES, Format, column_names, table_files
 from curate.sources.sniff import Column, license_kind, sample, score
 
 ROLES: Final = (
@@ -51,10 +53,13 @@ class LicensePick:
 
 @dataclass(frozen=True)
 class Guess:
-    """What was found at a path: a folder of pictures, or a table and what its columns hold."""
+    """What was found at a path: a known source, a folder of pictures, or a table and its columns.
+
+    `kind` is that of the source: `table` and `folder` for what is somebody's own.
+    """
 
     path: Path
-    kind: Literal["table", "folder"]
+    kind: str
     name: str
     format: Format | None = None
     columns: Mapping[str, Pick] = field(default_factory=dict)
@@ -71,6 +76,9 @@ def guess(path: str | Path) -> Guess:
     name = (
         re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem or path.resolve().name).strip("-.") or "source"
     )
+    known = by_files(path) if path.is_dir() else None
+    if known is not None:
+        return Guess(path, known, name)
     if path.is_dir() and _holds(path, PICTURES):
         return Guess(path, "folder", name)
     if path.is_dir() and not _holds(path, frozenset(SUFFIXES)):
@@ -78,6 +86,9 @@ def guess(path: str | Path) -> Guess:
             f"{path} holds neither pictures nor a .csv, .tsv, .parquet or .jsonl file"
         )
     file, format = table_files(path, None)[0]
+    known = by_columns(column_names(file, format))
+    if known is not None:
+        return Guess(path, known, name, format)
     columns = sample(file, format)
     licenses = _licenses(columns)
     taken = {pick.column for pick in licenses}
@@ -123,6 +134,8 @@ def _picks(columns: list[Column]) -> dict[str, Pick]:
 
 def write_recipe(found: Guess) -> str:
     """The recipe as commented YAML; it loads as it stands."""
+    if found.kind not in ("folder", "table"):
+        return _HEAD.format(path=_plain(str(found.path)), name=_quoted(found.name)) + _known(found)
     source = _folder(found) if found.kind == "folder" else _table(found)
     fetch = "read_file" if found.kind == "folder" or "url" not in found.columns else "download"
     return (
@@ -130,6 +143,23 @@ def write_recipe(found: Guess) -> str:
         + source
         + _passes(found, fetch)
     )
+
+
+def _known(found: Guess) -> str:
+    """The source and passes of a source that was recognised, with what its claim is worth."""
+    class_ = kinds()[found.kind]
+    loses: int = getattr(class_, "COPY_LOSES", 0)
+    worth = [f"  # {line}" for line in textwrap.wrap(class_.WORTH, 94)]
+    lines = ["source:", f"  kind: {found.kind}  # recognised by its names", *worth,
+             f"  path: {_quoted(str(found.path))}"]  # fmt: skip
+    if found.kind in CARRYING:
+        lines += ["  # Say which column holds the licence; without one no row has a claim:",
+                  "  # licenses: [{column: license_url, kind: url, level: 4}]"]  # fmt: skip
+    elif "dump" in class_.model_fields and loses:
+        lines += ["  # Are these the publisher's own files? Say so, or they count as a copy:",
+                  "  # dump: {url: https://…, date: 2025-01-31, sha256: …}"]  # fmt: skip
+    fetch = "read_file" if found.kind in CARRYING else "download"
+    return "\n".join(lines) + "\n" + _passes(found, fetch)
 
 
 def _folder(found: Guess) -> str:
@@ -199,7 +229,7 @@ def _passes(found: Guess, fetch: str) -> str:
     root = found.path if found.path.is_dir() else found.path.parent
     how = _READ.format(root=_quoted(str(root))) if fetch == "read_file" else _DOWNLOAD
     judge = "" if found.kind == "folder" else _LICENSE + (_OPT_OUT if fetch == "download" else "")
-    barrier = _BARRIER if found.kind == "table" else _NO_BARRIER
+    barrier = _NO_BARRIER if found.kind == "folder" else _BARRIER
     return _PASSES.format(judge=judge, fetch=how, barrier=barrier)
 
 
