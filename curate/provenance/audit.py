@@ -26,6 +26,7 @@ from curate.provenance import (
     pictures,
     rejudge,
     remade,
+    removals,
 )
 from curate.provenance.findings import AuditResult, bounded
 from curate.provenance.promises import Findings, Kept
@@ -127,6 +128,7 @@ class _Audit:
         self._each_part(Kept.LICENSE_FIRST, lambda part: self._fetched(recipe, part))
         self._each_part(Kept.EVIDENCE, lambda part: self._evident(recipe, part))
         self._each_part(Kept.EVIDENCE, lambda part: self._derived(recipe, part))
+        self._removed(plan, recipe)
         if self._sound():
             self._each_layer(
                 Kept.SAME_DATA,
@@ -207,6 +209,15 @@ class _Audit:
 
     def _derived(self, recipe: Recipe, part: str) -> Iterable[str]:
         return derived.check_derived(self.dataset, recipe, part, self.shards[part])
+
+    def _removed(self, plan: Plan | None, recipe: Recipe) -> None:
+        """Removals: the log and its receipts, and each part's rows against it."""
+        if plan is not None:
+            self._each_layer(Kept.LINEAGE, lambda: removals.check_log(self.dataset, plan, recipe))
+        check = removals.part_check(self.dataset, recipe)
+        self._each_part(Kept.LINEAGE, lambda part: check(part, self.shards[part]))
+        if told := removals.told(self.dataset):
+            self.findings.looked(Kept.LINEAGE, told)
 
     def _count_damaged(self) -> None:
         """Damaged parts were not followed; their ledgers are counted where they can be read."""
