@@ -13,6 +13,8 @@ from curate.sources.demo import Demo
 from curate.sources.flickr import Flickr
 from curate.sources.folder import Folder
 from curate.sources.fondant import Fondant
+from curate.sources.huggingface import Huggingface
+from curate.sources.img2dataset import Img2dataset
 from curate.sources.inaturalist import Inaturalist
 from curate.sources.laion import Laion
 from curate.sources.openverse import Openverse
@@ -23,12 +25,14 @@ from curate.sources.yfcc100m import Yfcc100m
 
 AnySource = Annotated[
     Table | Folder | Demo | Fondant | Laion | Coyo | CommonCatalog | Pd12m
-    | Openverse | Wikimedia | Flickr | Yfcc100m | Inaturalist,
+    | Openverse | Wikimedia | Flickr | Yfcc100m | Inaturalist
+    | Img2dataset | Huggingface,
     Field(discriminator="kind"),
 ]  # fmt: skip
 """What `source:` in a recipe may be: an explicit list, told apart by `kind`."""
 
 __all__ = [
-    "AnySource", "CommonCatalog", "Coyo", "Demo", "Flickr", "Folder", "Fondant", "Inaturalist",
+    "AnySource", "CommonCatalog", "Coyo", "Demo", "Flickr", "Folder", "Fondant", "Huggingface",
+    "Img2dataset", "Inaturalist",
     "Laion", "Openverse", "Pd12m", "Source", "Table", "Wikimedia", "Yfcc100m",
 ]  # fmt: skip

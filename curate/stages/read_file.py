@@ -1,13 +1,12 @@
 """Read each row's picture from a folder: the bytes and their sha256.
 
-The folder is a location and not part of what the data is, so it stays out of the fingerprint. A
-path may not leave it, by `..`, by being absolute or by a link.
+A path names a file, or a picture inside one (`curate.sources.address`): of an archive, of a Parquet
+file. The folder is a location and not part of what the data is: it stays out of the fingerprint.
 """
 
 from __future__ import annotations
 
 import hashlib
-import stat
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -18,9 +17,7 @@ from pydantic import Field
 from curate import columns as c
 from curate.errors import MissingInput
 from curate.stage import Stage, Transform, mark
-
-_Read = tuple[bytes | None, str | None]
-"""A body, or the reason why there is none."""
+from curate.stages.members import read_all
 
 
 class ReadFile(Stage, frozen=True, extra="forbid"):
@@ -52,9 +49,9 @@ class ReadFile(Stage, frozen=True, extra="forbid"):
         return lambda table: self._read_all(table, root)
 
     def _read_all(self, table: pa.Table, root: Path) -> pa.Table:
-        read = [_read(root, path, self.max_bytes) for path in table[c.PATH.name].to_pylist()]
+        found = read_all(root, table[c.PATH.name].to_pylist(), self.max_bytes)
         now = datetime.now(UTC).isoformat(timespec="milliseconds")
-        bodies = [body for body, _ in read]
+        bodies = [one.body for one in found]
         made: dict[pa.Field, list[Any]] = {
             c.BODY: bodies,
             c.ORIGINAL_SHA256: [
@@ -65,30 +62,8 @@ class ReadFile(Stage, frozen=True, extra="forbid"):
         }
         for column, values in made.items():
             table = table.append_column(column, pa.chunked_array([pa.array(values, column.type)]))
-        reasons = [reason for _, reason in read]
+        reasons, texts = [one.reason for one in found], [one.text for one in found]
         for verdict, mine in (("failed", True), ("rejected", False)):
             chosen = [r if r and r.startswith("missing_file") == mine else None for r in reasons]
-            table = mark(table, chosen, verdict=verdict, stage="read_file")
+            table = mark(table, chosen, verdict=verdict, stage="read_file", text=texts)
         return table
-
-
-def _read(root: Path, name: str | None, max_bytes: int) -> _Read:
-    """The bytes of one file under `root` (which is resolved), or a reason."""
-    if not name or "\x00" in name:
-        return None, "malformed:path"
-    try:
-        path = (root / name).resolve()
-    except (OSError, RuntimeError):  # a loop of links, a name too long
-        return None, "missing_file"
-    if not path.is_relative_to(root):
-        return None, "malformed:path"
-    try:
-        if not stat.S_ISREG(path.stat().st_mode):  # a pipe would never end
-            return None, "missing_file:not_a_file"
-        with path.open("rb") as file:
-            body = file.read(max_bytes + 1)
-    except (FileNotFoundError, NotADirectoryError):
-        return None, "missing_file"
-    except OSError:
-        return None, "missing_file:unreadable"
-    return (body, None) if len(body) <= max_bytes else (None, "too_large:bytes")
