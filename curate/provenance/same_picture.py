@@ -41,6 +41,8 @@ MAX_PIXELS: Final = 1 << 28
 WIDER_BITS: Final = 8
 WIDER_RGB: Final = 3.0
 """How much less alike prints may be for a row's stored picture and thumbnail to be looked at."""
+THUMBNAIL_RGB: Final = 1.0
+"""What a thumbnail of a very small picture may differ by from the picture itself."""
 NAMES: Final = (c.KEY.name, c.URL.name, c.CREATOR.name, c.CREATOR_URL.name, c.DEFECT.name)
 
 
@@ -57,9 +59,10 @@ class Measure:
         found = next((b for b in barriers if isinstance(b, Duplicates)), Duplicates())
         return cls(found.near_bits, found.near_rgb)
 
-    def near(self, given: Prints, others: Prints, *, wider: bool = False) -> Near:
-        bits = self.near_bits + (WIDER_BITS if wider else 0)
-        rgb = self.near_rgb + (WIDER_RGB if wider else 0.0)
+    def near(
+        self, given: Prints, others: Prints, *, more_bits: int = 0, more_rgb: float = 0
+    ) -> Near:
+        bits, rgb = self.near_bits + more_bits, self.near_rgb + more_rgb
         return given.near(others, near_bits=bits, near_rgb=rgb)
 
 
@@ -150,7 +153,10 @@ class Search:
             at, measured = prints_of(rows.measured)
             keys = rows.measured[c.KEY.name].take(pa.array(at)).to_pylist()
             print_rows = zip(measured.phash.tolist(), measured.thumbprints, strict=True)
-            wide = self.measure.near(given, measured, wider=True).which >= 0
+            wide = (
+                self.measure.near(given, measured, more_bits=WIDER_BITS, more_rgb=WIDER_RGB).which
+                >= 0
+            )
             prints |= {
                 key: (phash, thumbprint.tobytes())
                 for key, (phash, thumbprint), alike in zip(keys, print_rows, wide, strict=True)
@@ -170,7 +176,8 @@ class Search:
             forms[key] += [p for data in stored if (p := print_of(data)) is not None]
         told = {}
         for key, of in forms.items():
-            near = self.measure.near(given, Prints.of(of))
+            lossy = THUMBNAIL_RGB if key in rows.thumbnails else 0.0
+            near = self.measure.near(given, Prints.of(of), more_rgb=lossy)
             best = int(np.argmin(near.difference))
             if near.which[best] >= 0:
                 told[key] = f"near: {near.bits[best]} bits, {near.difference[best]:.2f} levels"
