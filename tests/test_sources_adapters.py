@@ -12,6 +12,8 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
 from pydantic import ValidationError
 from source_fixtures import (
     KINDS,
@@ -27,7 +29,7 @@ from source_fixtures import (
 
 from curate.errors import RecipeError
 from curate.recipe import load_recipe
-from curate.sources import Fondant, Laion, Pd12m
+from curate.sources import Fondant, Laion, Pd12m, Table
 from curate.sources.adapter import Adapter, Dump, dump_sha256
 from curate.sources.assemble import ClaimColumn, ColumnMap, EvidenceColumns, Layout, assemble
 from curate.sources.commoncatalog import decoded
@@ -130,6 +132,24 @@ def test_a_recorded_dump_counts_as_the_publishers_record(tmp_path: Path) -> None
     assert moved.identity() == dumped(source).identity()
 
 
+def test_a_table_can_record_its_dump_and_rows_their_own_evidence(tmp_path: Path) -> None:
+    path = tmp_path / "a.csv"
+    path.write_text("url,license,got\nhttps://x.org/1,by,2025-01-01\nhttps://x.org/2,by,\n")
+    given = {"url": "https://publisher.example/a.csv", "date": "2025-03-01"}
+    value = {
+        "kind": "table", "name": "t", "path": path, "columns": {"url": "url"},
+        "licenses": [{"column": "license", "kind": "inat_code", "level": 5,
+                      "evidence": {"retrieved_at": "got"}}],
+        "dump": given | {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+    }  # fmt: skip
+    rows = candidates(Table.model_validate(value)).to_pylist()
+    assert [row["claims"][0]["retrieved_at"] for row in rows] == ["2025-01-01", "2025-03-01"]
+    assert {row["claims"][0]["final_url"] for row in rows} == {given["url"]}
+    value["dump"] = given | {"sha256": "1" * 64}
+    with pytest.raises(RecipeError, match="1" * 64):
+        candidates(Table.model_validate(value))
+
+
 def test_files_that_are_not_the_dump_are_refused_and_both_digests_named(tmp_path: Path) -> None:
     source = Pd12m(path=copy_of("pd12m", tmp_path / "a"))
     wrong = "0" * 64
@@ -226,6 +246,33 @@ def test_a_laion_cut_without_sizes_or_licences_is_read(tmp_path: Path) -> None:
     pq.write_table(pa.table({"TEXT": ["a cat"]}), path)
     with pytest.raises(RecipeError, match="no column 'URL'"):
         candidates(Laion(path=path))
+
+
+CELL = st.one_of(
+    st.none(), st.text(max_size=8), st.integers(), st.floats(), st.booleans(),
+    st.sampled_from(["i1", "https://x.org/1", "\ud800", "a\0b", "64", "by", "zero", "footer",
+                     "https://creativecommons.org/licenses/by/2.0/", "Attribution License"]),
+    st.lists(st.one_of(st.text(max_size=3), st.integers(), st.none()), max_size=3),
+    st.dictionaries(st.text(max_size=3), st.integers(), max_size=2),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", sorted(TYPES))
+@settings(
+    max_examples=25, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+)
+@given(data=st.data())
+def test_any_rows_in_a_sources_columns_are_conserved(
+    kind: str, data: st.DataObject, tmp_path: Path
+) -> None:
+    row = st.fixed_dictionaries(dict.fromkeys(TYPES[kind], CELL))
+    rows = data.draw(st.lists(row, min_size=1, max_size=8))
+    path = tmp_path / "a.jsonl"
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    table = judged(recipe_of(kind, f"source.path={path}"))
+    assert len(table) == len(set(table["key"].to_pylist())) == len(rows)
+    for found in table.to_pylist():
+        assert found["reason"] or found["license"]
 
 
 def test_derived_columns_are_not_asked_of_the_file() -> None:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from curate.errors import MissingInput
-from curate.sources.adapter import iso_date
+from curate.sources.adapter import Dump, check_dump, iso_date
 from curate.sources.assemble import ColumnMap, Layout, LicenseColumn, assemble
 from curate.sources.base import InputFile, Source, existing, hash_file
 from curate.sources.read import Format, read_rows, table_files
@@ -22,6 +22,7 @@ class Table(Source):
     `columns` says which column holds what, `licenses` which columns hold licence claims and on
     which rung of the evidence ladder. `root` is the folder that a `path` column is relative to;
     left out, it is the folder of the table. `retrieved_at` is when the table was got, ISO 8601.
+    `dump` records the publisher's file that it is; the files must fit, and each claim carries it.
     """
 
     WHY: ClassVar[str] = (
@@ -45,6 +46,7 @@ class Table(Source):
     caption_model: str | None = None
     caption_language: str | None = Field(default=None, description="BCP 47 tag, if all are in one")
     retrieved_at: str | None = None
+    dump: Dump | None = None
 
     @field_validator("retrieved_at", mode="before")
     @classmethod
@@ -56,14 +58,20 @@ class Table(Source):
         return Layout(
             source=self.name, columns=self.columns, licenses=self.licenses,
             caption_origin=self.caption_origin, caption_model=self.caption_model,
-            caption_language=self.caption_language, retrieved_at=self.retrieved_at,
+            caption_language=self.caption_language,
+            retrieved_at=self.retrieved_at or (self.dump.date if self.dump else None),
+            final_url=self.dump.url if self.dump else None,
+            response_sha256=self.dump.sha256 if self.dump else None,
         )  # fmt: skip
 
     def candidates(self) -> Iterator[pa.Table]:
         """Candidate tables, files in name order, rows in file order.
 
-        Raises MissingInput or RecipeError if the file or a mapped column is not there.
+        Raises MissingInput or RecipeError if the file or a mapped column is not there, or if the
+        files are not the dump that the recipe records.
         """
+        if self.dump is not None:
+            check_dump(self.dump, self.inputs(), what=f"source {self.name}")
         layout = self.layout()
         for file, format in table_files(
             existing(self.path, what=f"source {self.name}"), self.format
