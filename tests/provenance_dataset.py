@@ -84,7 +84,7 @@ def rows(folder: Path) -> list[dict[str, Any]]:
     return found
 
 
-def build(base: Path, *, models: str | None = None) -> Path:
+def build(base: Path, *, models: str | None = None, policy: Any = "sharealike") -> Path:
     """Run a recipe over the rows, inline; returns the dataset directory.
 
     Without models it ends with the pictures; with a model directory (`clip`, `vae`) or
@@ -100,7 +100,7 @@ def build(base: Path, *, models: str | None = None) -> Path:
     source = {"kind": "table", "name": "photos", "path": str(folder / "rows.jsonl")}
     source |= {"columns": columns, "licenses": [claim], "retrieved_at": "2024-05-01"}
     stages = [
-        {"kind": "license", "policy": "sharealike"},
+        {"kind": "license", "policy": policy},
         {"kind": "captions"},
         {"kind": "read_file", "root": str(folder)},
         {"kind": "inspect"},

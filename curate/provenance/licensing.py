@@ -6,7 +6,7 @@ One place, so that card, Croissant and attribution never say different things.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -15,12 +15,12 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.license.evidence import DECLARATION, DECLARED_BASIS
-from curate.license.plus import SIGNALS
 from curate.license.policy import group
 from curate.license.tools import Tool, tool
 from curate.provenance.findings import flat
 from curate.recipe import FIRST_LAYER
 from curate.stages.download import Download
+from curate.stages.embedded import Embedded
 from curate.stages.license import LicenseStage
 from curate.store.dataset import Dataset
 from curate.store.manifest import RECORD
@@ -39,6 +39,11 @@ TERRITORIAL_IDS: Final = ("CC-PDM-1.0", "PD-US-GOV")
 FLOOR: Final = str(LicenseStage.model_fields["evidence_at_least"].default)
 """The lowest rung of evidence that a recipe accepts unless it says otherwise."""
 HONOURED: Final[tuple[str, ...]] = Download.model_fields["honour_reservations"].default
+EMBEDDED_HONOURED: Final[tuple[str, ...]] = Embedded.model_fields["honour"].default
+NO_FILE: Final[tuple[int, ...]] = Download.model_fields["no_file_statuses"].default
+_HONOURING: Final = (
+    ("download", "honour_reservations", HONOURED), ("embedded", "honour", EMBEDDED_HONOURED),
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -168,15 +173,21 @@ def exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
                 told.append(f"evidence_at_least: {stage['evidence_at_least']}")
             if stage.get("versionless"):
                 told.append(f"versionless: {', '.join(stage['versionless'])}")
-        if stage["kind"] == "download":
-            ignored = [n for n in HONOURED if n not in stage.get("honour_reservations", HONOURED)]
-            if ignored:
-                told.append(f"honour_reservations: without {', '.join(ignored)}")
-        if stage["kind"] == "embedded":
-            ignored = [n for n in SIGNALS if n not in stage.get("honour", SIGNALS)]
-            if ignored:
-                told.append(f"embedded.honour: without {', '.join(ignored)}")
+        told += _ignored(stage)
     return tuple(told)
+
+
+def _ignored(stage: Mapping[str, Any]) -> Iterator[str]:
+    """What one stage does not honour of what it honours by default."""
+    for kind, setting, default in _HONOURING:
+        if stage["kind"] == kind:
+            left_out = [name for name in default if name not in stage.get(setting, default)]
+            if left_out:
+                yield f"{setting}: without {', '.join(left_out)}"
+    if stage["kind"] == "download":
+        more = set(stage.get("no_file_statuses", NO_FILE)) - set(NO_FILE)
+        if more:
+            yield f"no_file_statuses: also {', '.join(map(str, sorted(more)))}"
 
 
 def declarations(dataset: Dataset) -> tuple[Declared, ...]:
