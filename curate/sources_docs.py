@@ -45,6 +45,19 @@ captions:
   model: my-captioner
 ```
 
+**A source with an API** (`openverse`, `wikimedia`) is paged once if the recipe has a `query`: one
+request at a time, an interval between them, `Retry-After` and `maxlag` waited out, your `contact` in
+every request. Each answer is kept in `path` with its address, time, status and sha256, a killed
+paging goes on at the next page, and `DONE.json` closes the snapshot. Candidates come from the
+snapshot alone, so a run is repeatable, and each claim carries the page that held it. Without
+`query` the same objects are read from files.
+
+**A source with its pictures in it** (`img2dataset`, `huggingface`) gives each row the place of its
+picture, such as `00000.tar#offset=1536&bytes=20480`, and the stage `read_file` reads it there. It
+makes no claims but those of the columns that `licenses` names, with the rung you give them. Each shard
+of a run passes once through every Parquet row group that holds one of its rows: a larger
+`shard_rows` reads less often.
+
 {table}
 """
 

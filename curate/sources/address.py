@@ -51,7 +51,7 @@ def value_address(
 
 def member_address(file: str, member: str) -> str:
     """The address of a member that an archive should hold and does not."""
-    return f"{file}#member={quote(member, safe='')}"
+    return f"{file}#member={quote(member, safe='', errors='replace')}"
 
 
 def file_address(file: str, sha256: str | None = None) -> str:

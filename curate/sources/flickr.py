@@ -20,7 +20,7 @@ from curate.sources.plain import plain_text
 from curate.sources.read import RawBatch
 from curate.sources.text import to_python
 
-Size = Literal["o", "6k", "5k", "4k", "3k", "k", "h", "l", "c", "z", "m", "n"]
+Size = Literal["o", "k", "h", "l", "c", "z", "m"]
 SIZES: Final[tuple[Size, ...]] = get_args(Size)
 _SIZED: Final = tuple(f"{what}_{s}" for s in SIZES for what in ("url", "width", "height"))
 _RAW: Final = ("id", "owner", "ownername", "title", "description", "media", "server", "secret",
@@ -45,7 +45,16 @@ class Flickr(Adapter):
                     evidence=EvidenceColumns(locator="page")),
     )  # fmt: skip
     MAY_LACK: ClassVar[frozenset[str]] = frozenset(_RAW) - {"id"}
-    DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(_MAKES, _RAW)
+    DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        "url": (*(f"url_{s}" for s in SIZES), "server", "id", "secret", "media"),
+        "width": tuple(f"width_{s}" for s in SIZES),
+        "height": tuple(f"height_{s}" for s in SIZES),
+        "page": ("owner", "id"),
+        "title as text": ("title",),
+        "description as text": ("description",),
+        "creator": ("ownername", "owner"),
+        "address of creator": ("owner",),
+    }
     WHY: ClassVar[str] = (
         "Flickr's own record of each picture: L5 where `dump` records the saved answers by address, "
         "date and digest, L4 from a copy that does not say where it comes from."

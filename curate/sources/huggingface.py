@@ -43,6 +43,9 @@ class Huggingface(Carried):
         "row, and its rung is for the recipe to say."
     )
     WORTH: ClassVar[str] = carried.WORTH
+    LIVE: ClassVar[str] = (
+        "Not run live: the tests read sets of our own, written as `datasets` and imagefolders are."
+    )
 
     kind: Literal["huggingface"] = "huggingface"
     name: str = Field(default="huggingface", pattern=NAME_PATTERN)

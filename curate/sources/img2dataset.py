@@ -48,6 +48,10 @@ class Img2dataset(Carried):
         "columns, and its rung is for the recipe to say."
     )
     WORTH: ClassVar[str] = carried.WORTH
+    LIVE: ClassVar[str] = (
+        "Partly: a slow test runs the real img2dataset against a loopback server and reads all three "
+        "of its formats; no set of anybody else was read."
+    )
 
     kind: Literal["img2dataset"] = "img2dataset"
     name: str = Field(default="img2dataset", pattern=NAME_PATTERN)

@@ -78,9 +78,11 @@ class Wikimedia(Live):
                     claimed_by="Wikimedia Commons",
                     evidence=EvidenceColumns(locator="api address")),
     )  # fmt: skip
-    DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = dict.fromkeys(
-        _MAKES, ("pageid", "title", "imageinfo")
-    )
+    DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = {
+        **dict.fromkeys(_MAKES, ("imageinfo",)),
+        "title in plain text": ("title", "imageinfo"),
+        "api address": ("pageid",),
+    }
     WHY: ClassVar[str] = (
         "Commons' own record of each file: L5 from its API with the page kept, or from its own dump "
         "with `dump`; L4 from anybody's copy."
