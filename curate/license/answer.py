@@ -35,6 +35,7 @@ REASONS: Final[Mapping[str, str]] = {
     "conflict": "two licences and no choice between them",
     "contradiction": "a grant beside words that limit or withdraw it",
     "uncertain": "a grant beside words of doubt",
+    "unclear_statement": "a licence among words that are no licence statement",
     "free_but_unnamed": "free use in words that no listed tool has",
     "unmarked_link": "a link to a licence that nothing ties to the work",
     # reject

@@ -14,7 +14,7 @@ NEUTRAL: Final = re.compile(
     r"|(?:sofern|soweit|wenn) nicht anders \w+|sauf (?:mention|indication) contraire"
     r"|free of (?:known )?(?:copyright )?restrictions(?: under copyright law)?"
     r"(?:,? including all related and neighbou?ring rights)?|\bno\.? ?(?=[0-9])"
-    r"|\"[^\"]{1,120}\" (?:by|von|par|por|di) |no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
+    r"|\"[^\"]{1,120}\" (?=(?:by|von|par|por|di) )|no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
     r"|(?:no|without) (?:changes|modifications?|alterations)(?: (?:were |have been )?made)?"
     r"|not (?:been )?(?:modified|altered|changed)|without (?:any )?warranty|"
     r"(?:some|certains|algunos|einige) (?:rights|droits|derechos|rechte) "
@@ -45,7 +45,38 @@ DOUBT: Final = re.compile(
     r"vielleicht|peut[- ]être|similar|compatible|equivalent|comparable|inspired|style|like|"
     r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
     r"contains?|derived|based on|portions?|parts?|partly|partially|draft|proposed|under review|"
-    r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if)\b",
+    r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if|once|originally|initially|earlier|"
+    r"former|used to|what (?:is|are|does)|how (?:to|do|does|can)|why|about the|n/a|was(?! (?:released|published|uploaded|posted|issued|made|placed|dedicated|put|"
+    r"shared|taken|created|photographed|shot|first|cropped|resized))|had been|were|changed|removed|deleted|replaced|switched|relicensed|"
+    r"re-licensed|retracted|cancel+ed|suspended|superseded|obsolete|deprecated|outdated|before|"
+    r"after|additional|as long as|provided that|limited|consent|void|invalid|wrong|incorrect|"
+    r"mistake|mistakenly|error|erroneous(?:ly)?|falsely|illegal(?:ly)?|stolen)\b|~~",
+    re.IGNORECASE,
+)
+CREDITED: Final = re.compile(
+    r"(?:\b(?:by|von|par|por|photo:|foto:|credit:|author:|photographer:)|©|\([cC]\)) ?"
+    r"(?:(?:19|20)\d\d )?(?P<name>[A-Z][\w'’-]+(?: [A-Z]\.)?(?: [A-Z][\w'’-]+){1,2})"
+    r"(?=\s*(?:[/,(|.;]|$| - |  | is\b))",
+)
+"""A name of two or three capitalised words, which may be one such as Will or Hope."""
+DATED: Final = re.compile(
+    r"\W{0,3}(?:from|since|by|in|on|until|till|as of|effective|starting|ab|seit|depuis|desde|dal)"
+    r"(?: \w+)? (?:19|20)\d\d",
+    re.IGNORECASE,
+)
+"""Directly behind a mention: a time that the grant begins or ends."""
+SCOPE: Final = re.compile(
+    r"\b(?:texts?|data|datasets?|databases?|metadata|code|software|audio|music|sounds?|lyrics|"
+    r"documentation|docs|descriptions?|captions?|frames?|thumbnails?|previews?|annotations?|"
+    r"labels?|tags?|layouts?|designs?|fonts?|templates?|transcripts?|translations?|abstracts?|"
+    r"models?|weights|api|texte|textes|textos?|testo|daten|données|datos|dati|tekst)\b",
+    re.IGNORECASE,
+)
+"""Things beside a picture that a licence may be limited to, where nothing names the picture."""
+PICTURE: Final = re.compile(
+    r"\b(?:images?|photos?|photographs?|photography|pictures?|pics?|illustrations?|drawings?|"
+    r"paintings?|artworks?|works?|files?|foto(?:s|grafie|grafía)?|bild(?:er)?|imágen(?:es)?|"
+    r"imagen(?:es)?|œuvre|oeuvre|werk|obra|opera)\b",
     re.IGNORECASE,
 )
 SOFTWARE: Final = re.compile(

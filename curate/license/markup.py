@@ -167,7 +167,7 @@ def parse_html(text: str) -> Parsed:
     if "<" not in text:
         return parse_text(text)
     reader = _Page(text)
-    words = " ".join(" ".join(reader.text).split())
+    words = " ".join(" ".join(reader.text).replace("\xad", "").split())
     said = _said(words)
     if reader.marked:
         return _from_links(reader.marked, said)
@@ -209,7 +209,7 @@ def _from_links(links: list[str], said: Parsed) -> Parsed:
     if said.reason == "negated":
         return rejected("negated", said.matched or "")
     weak = ("versionless", "no_tool", "public_domain", "port_unclear", "unrecognised", "no_marker",
-            "empty", "incomplete_version", "port_missing")  # fmt: skip
+            "empty", "incomplete_version", "port_missing", "unclear_statement", "hidden_characters")  # fmt: skip
     if said.id is None and said.reason not in weak:
         return ambiguous("contradiction", said.matched or "")
     family = tool(first.id).family

@@ -207,10 +207,16 @@ class Reader(Cursor):
         doubt = place.doubt or self._native(elements, family, versions[-1], place.said)
         if doubt == "contradiction" and elements.foreign and versions[-1] != "4.0":
             doubt = ""  # Dutch titles say Unported of every version
+        doubt = doubt or self._added(place.behind, names)
         if doubt:
             return self._unresolved(at, place.behind, doubt, names, marked), place.behind, False
         found = self._resolve(at, place.behind, names, versions, place.port, marked)
         return *found, place.said
+
+    def _added(self, at: int, names: list[str]) -> str:
+        """A conflict if a limiting element follows that stands outside: `CC BY 4.0/NC`."""
+        more = self._element(self.skip(at, _JOINERS, 2), abbreviated=True).names
+        return "conflict" if {*more} & {"nc", "nd", "sa"} - {*names} else ""
 
     def _native(self, elements: Elements, family: str, version: str, said: bool) -> str:
         """Doubt about a title in another language that names no place: ports are titled so too."""

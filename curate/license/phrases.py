@@ -48,4 +48,5 @@ PORT_OF: Final = _by_first(_read(PLACES) | _read({"": NO_PORTS}))
 """Names of places, the port of each, empty where the place never had one."""
 VERSIONS_OF: Final = _by_first(_read(UNPORTED) | {("unported",): ("3.0",)})
 """Words such as `Unported`, and the versions that they go with."""
-SUFFIX_WORDS: Final = frozenset(VERSIONS_OF)
+SUFFIX_WORDS: Final = frozenset(p[0] for p in _read(UNPORTED) if len(p) == 1) | {"unported"}
+"""Those of one word, which also stand before a version."""

@@ -286,7 +286,7 @@ UNPORTED: Final[dict[tuple[str, ...], str]] = {
     "internationell|internationales|intl|int|kansainvälinen|mezinárodní|międzynarodowe|"
     "internasjonal|internasional|uluslararası|nazioartekoa|međunarodna|mednarodna|"
     "internațional|internaţional|tarptautinė|starptautiska|starptautiskā|nemzetközi|"
-    "rahvusvaheline|internacia|διεθνές|международная|всемирная|міжнародна|міжнародня|دولي|"
+    "rahvusvaheline|internacia|διεθνές|международная|международен|међународна|всемирная|міжнародна|міжнародня|دولي|"
     "国際|国际|國際|국제",
     ("3.0",): "unp|portada|importada|importado|jurisdiktsiooniga sidumata|muokkaamaton|"
     "ne-adaptată|neadaptita|nedoločena|neloklizirana licenca|nepārnesta|no adaptada|"

@@ -14,6 +14,7 @@ from typing import Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
 from curate.license.caveats import (
+    CREDITED,
     DOUBT,
     LIMITS,
     NEUTRAL,
@@ -24,6 +25,7 @@ from curate.license.caveats import (
 )
 from curate.license.mention import Mention, Reader, may_begin
 from curate.license.spdx import parse_spdx
+from curate.license.statement import unclear
 from curate.license.tokens import CJK
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
@@ -35,14 +37,15 @@ _MENTIONS: Final = 40
 _FOLD: Final = {
     **dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D, 0x2043], "-"),
     **dict.fromkeys([0xA0, 0x2002, 0x2003, 0x2007, 0x2009, 0x202F, 0x3000, 9, 10, 11, 12, 13], " "),
-    **dict.fromkeys([0x200B, 0x2060, 0xFEFF, 0xAD], ""),
     0x2018: "'", 0x2019: "'", 0x201C: '"', 0x201D: '"', 0xFF08: "(", 0xFF09: ")",
     0xFF06: "&", 0xFF1A: ":",
 }  # fmt: skip
-_FOLD_ASCII: Final = {code: " " for code in range(9, 14)}
+_FOLD_ASCII: Final = dict.fromkeys(range(9, 14), " ")
 _HIDDEN = re.compile(
-    r"[\u017f\u212a\x00-\x08\x0e-\x1f\x7f\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069]"
+    r"[\x00-\x08\x0e-\x1f\x7f\xad\u017f\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
+    r"\u2060-\u2069\u212a\u2800\u3164\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_EDGES: Final = " \t\r\n\ufeff\u200b"
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
@@ -115,6 +118,7 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
     """
     if len(text) > LIMIT:
         return rejected("too_long", text[:80])
+    text = text.strip(_EDGES)
     if _HIDDEN.search(text):
         return rejected("hidden_characters", text)
     folded = plain = " ".join(fold(text).split())
@@ -264,6 +268,9 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
             else answer
         )
     doubt = _doubt(rest, answer, reserved) or ("uncertain" if folded.endswith("?") else "")
+    named = [f for f in found if f.answer.id is not None]
+    if not doubt and any(unclear(rest, f.start, f.end) for f in named):
+        doubt = "unclear_statement"
     return ambiguous(doubt, folded) if doubt else answer
 
 
@@ -338,7 +345,7 @@ def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
         return "contradiction"
     if _BARE_ELEMENTS.search(rest) or (SOFTWARE.search(rest) and not words & OR):
         return "conflict"
-    return "uncertain" if DOUBT.search(rest) else ""
+    return "uncertain" if DOUBT.search(CREDITED.sub(" ", rest)) else ""
 
 
 def _nothing(rest: str, folded: str) -> Parsed:
@@ -347,7 +354,7 @@ def _nothing(rest: str, folded: str) -> Parsed:
     if NO_KNOWN.search(rest):
         return rejected("no_known_restrictions", folded)
     short = fold(folded).strip().lower()
-    if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d", short):
+    if re.fullmatch(r"by(?:[- ](?:nc|nd|sa))*[- ]?v?\d\.\d|by(?:[- ](?:nc|nd|sa))+", short):
         return ambiguous("no_marker", folded)
     if _US_GOV.search(rest) or re.match(r"pd(?:[- ]|$)", short):
         return ambiguous("public_domain", folded)
