@@ -129,7 +129,7 @@ EMBEDDED_XMP = column("embedded_xmp", pa.list_(pa.binary()))  # packets, in the 
 EMBEDDED_IPTC = column("embedded_iptc", pa.binary())
 RESERVATION = pa.struct(
     [
-        pa.field("signal", pa.string()),  # one of curate.stages.embedded.SIGNALS
+        pa.field("signal", pa.string()),  # one of curate.license.plus.SIGNALS
         pa.field("value", pa.string()),  # as it was written
         pa.field("locator", pa.string()),  # where: XMP property, C2PA assertion
         pa.field("signature", pa.string()),  # trusted | untrusted | invalid | unread, if signed

@@ -28,6 +28,7 @@ SIGNATURE: Final[Mapping[str, str]] = {
     "unread": "there is a manifest that could not be read",
 }
 _REMOTE: Final = ("http://purl.org/dc/terms/", "provenance")
+_ALTERED: Final = "assertion.hashedURI.mismatch"
 _OF_THE_MOMENT: Final = ("signingCredential.expired", "signingCredential.ocsp", "timeStamp.")
 """Codes that another day would change: they are left out, so the same bytes say the same."""
 
@@ -99,7 +100,7 @@ def _reserved(
 ) -> Iterator[Reservation]:
     """Every use that an assertion does not plainly allow; of an unknown form, the whole of it.
 
-    A second assertion of the same name is numbered: `cawg.training-mining__1`.
+    A permission needs proof: where an assertion does not have its hash, none is believed. A second assertion of the same name is numbered: `cawg.training-mining__1`.
     """
     name = str(assertion.get("label", "")).partition("__")[0]
     if name not in ASSERTIONS:
@@ -107,11 +108,13 @@ def _reserved(
     data = assertion.get("data")
     entries = data.get("entries") if isinstance(data, dict) else None
     listed = entries.items() if isinstance(entries, dict) else [("entries", entries)]
+    believed = _ALTERED not in codes
     for entry, terms in listed:
         use = terms.get("use") if isinstance(terms, dict) else None
-        if use != "allowed":
+        if use != "allowed" or not believed:
+            told = f"{entry}: {use}" + ("" if believed else ", in a manifest altered since")
             where = f"c2pa:{label}/{name}"
-            yield Reservation("c2pa_training_mining", f"{entry}: {use}", where, signature, codes)
+            yield Reservation("c2pa_training_mining", told, where, signature, codes)
 
 
 def _codes(store: Mapping[str, Any]) -> tuple[str, ...]:

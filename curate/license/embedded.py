@@ -78,7 +78,8 @@ def read_embedded(
     found = xmp_properties(packets)
     claims = [*_from_xmp(found), *_from_exif(exif or b""), *_from_iptc(iptc or b"")]
     unread = [plus.unread(packet) for packet in packets if properties(packet) is None]
-    reserved = [*plus.reserved(found), *(item for item in unread if item is not None)]
+    words = [plus.reserved_in_words(*said) for said in _words(claims, found, iptc or b"")]
+    reserved = [*plus.reserved(found), *(item for item in (*unread, *words) if item is not None)]
     credits = {name: _first(found, places) for name, places in _CREDITS.items()}
     credits["creator"] = credits["creator"] or _creator(exif or b"", iptc or b"")
     return EmbeddedRights(
@@ -86,6 +87,19 @@ def read_embedded(
         reservations=tuple(dict.fromkeys(reserved)),
         **credits,
     )
+
+
+def _words(
+    claims: Iterable[Claim], found: Iterable[Property], iptc: bytes
+) -> Iterator[tuple[str, str]]:
+    """Texts in which rights holders write what may not be done, with where they stand."""
+    yield from ((claim.value or "", claim.locator or "") for claim in claims)
+    for item in found:
+        if (item.namespace, item.name) == (PHOTOSHOP, "Instructions"):
+            yield item.text, item.locator
+    for place, text in iptc_block.records(iptc):
+        if place == iptc_block.INSTRUCTIONS:
+            yield text, "iptc:2:40"
 
 
 def xmp_properties(packets: Iterable[bytes] | None) -> list[Property]:

@@ -7,6 +7,7 @@ from typing import Final
 
 from curate.license.exif import decoded
 
+INSTRUCTIONS: Final = (2, 40)
 BYLINE: Final = (2, 80)
 CREDIT: Final = (2, 110)
 COPYRIGHT: Final = (2, 116)

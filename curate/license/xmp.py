@@ -31,7 +31,7 @@ _FIRST_LETTER: Final = (
     (b"\0<", "utf-16-be"),
 )  # fmt: skip
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
-_END: Final = re.compile(r"<\?xpacket\s+end\b[^>]*\?>")
+_END: Final = re.compile(r"<\?xpacket\s{1,9}end\b[^<>]{0,99}\?>")
 
 
 @dataclass(frozen=True, slots=True)

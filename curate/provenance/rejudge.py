@@ -1,13 +1,13 @@
 """Verdicts, re-derived: the same stages and barriers judge the same committed columns again.
 
-Licences are parsed anew from the raw claims; caption, size and duplicate decisions are taken anew
-from what the layers hold. What depends on the network or on decoding cannot be repeated here: its
-marks are taken as committed.
+Licences are parsed anew from the raw claims, embedded metadata from the kept blocks; caption, size
+and duplicate decisions are taken anew from what the layers hold. What depends on the network, on
+decoding or on a signature cannot be repeated here: its marks are taken as committed.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 import pyarrow as pa
@@ -16,12 +16,14 @@ import pyarrow.compute as pc
 from curate import columns as c
 from curate.engine import Layers, barrier_tasks
 from curate.plan import load_plan
+from curate.provenance.embedded import BLOCKS, NOTED, WRITTEN, check_embedded
 from curate.provenance.findings import compare_rows, compare_sets, flat
 from curate.provenance.partition import read_role
 from curate.recipe import FIRST_LAYER, Pass, Recipe
 from curate.shards import forgotten, read_rows
 from curate.sources.keys import canonical_url, row_key
-from curate.stage import Stage, apply, mark, with_marks
+from curate.stage import apply, mark, with_marks
+from curate.stages.embedded import Embedded
 from curate.store.commit import Commit
 from curate.store.dataset import Dataset
 from curate.store.digest import json_digest
@@ -41,7 +43,8 @@ def check_candidates(
 ) -> Iterator[str]:
     """The first pass of one part judged again from the plan's raw rows, and keys made again."""
     plan = read_role(dataset, shards["plan"], "data", None)
-    data = read_role(dataset, shards[FIRST_LAYER], "data", [*OWN, *LICENSE, "width", "height"])
+    wanted = [*OWN, *LICENSE, "width", "height", *BLOCKS, *WRITTEN]
+    data = read_role(dataset, shards[FIRST_LAYER], "data", wanted)
     marks = read_role(dataset, shards[FIRST_LAYER], "marks", None)
     yield from _check_row_keys(part, plan)
     yield from _check_own_columns(part, plan, data)
@@ -49,8 +52,14 @@ def check_candidates(
     table = mark(with_marks(plan), plan[c.DEFECT.name].to_pylist(), stage="source")
     yield from _compare_marks(part, "source", table, marks)
     for stage in recipe.passes[0].stages:
-        table = _with_facts(table, facts, stage)
-        if stage.kind in PURE and set(stage.consumes.names) <= set(table.column_names):
+        table = _with_facts(table, facts, stage.consumes.names)
+        if isinstance(stage, Embedded):
+            table = _with_facts(table, facts, NOTED)
+            if set(NOTED) <= set(table.column_names):
+                table = stage.weigh(table)
+                yield from _compare_marks(part, stage.kind, table, marks)
+            yield from check_embedded(f"{FIRST_LAYER} {part}", data, table)
+        elif stage.kind in PURE and set(stage.consumes.names) <= set(table.column_names):
             table = apply(stage, table)
             yield from _compare_marks(part, stage.kind, table, marks)
         else:
@@ -124,15 +133,15 @@ def _marked_as_committed(table: pa.Table, marks: pa.Table, stage: str) -> pa.Tab
     return table
 
 
-def _with_facts(table: pa.Table, facts: pa.Table, stage: Stage) -> pa.Table:
+def _with_facts(table: pa.Table, facts: pa.Table, names: Sequence[str]) -> pa.Table:
     """Columns that a stage reads and that only the committed rows hold: width, height."""
     place = None
-    for field in stage.consumes:
-        if field.name in table.column_names or field.name not in facts.column_names:
+    for name in names:
+        if name in table.column_names or name not in facts.column_names:
             continue
         if place is None:
             place = pc.index_in(table[c.KEY.name], value_set=flat(facts[c.KEY.name]))
-        table = table.append_column(field, facts[field.name].take(place))
+        table = table.append_column(name, facts[name].take(place))
     return table
 
 

@@ -19,15 +19,9 @@ from curate.license import c2pa
 from curate.license.embedded import EmbeddedRights, read_embedded, xmp_properties
 from curate.license.evidence import Claim, compare
 from curate.license.parse import RULES_VERSION
-from curate.license.plus import Reservation
+from curate.license.plus import SIGNALS, Reservation
 from curate.stage import Stage, Transform, mark
 
-SIGNALS: Final = ("c2pa_training_mining", "c2pa_unread", "plus_data_mining",
-                  "plus_other_constraints", "tdm_reservation", "xmp_unread")  # fmt: skip
-"""Reservations that a picture may carry. `c2pa_unread`: a signed manifest is there, or elsewhere at
-an address the picture names, and could not be read; `xmp_unread`: broken XMP that speaks of one."""
-SIGNED: Final = ("c2pa_training_mining", "c2pa_unread")
-"""Signals that only the whole file shows, not the blocks that are kept of it."""
 CONFLICT: Final = "license:embedded_conflict"
 _RAW_LIMIT: Final = 1000
 _BLOCKS: Final = (c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC)
@@ -44,7 +38,7 @@ class Embedded(Stage):
     """
 
     kind: Literal["embedded"] = "embedded"
-    honour: tuple[str, ...] = SIGNALS
+    honour: tuple[str, ...] = tuple(SIGNALS)
     """Signals that keep a picture out. An empty list ignores all, and the outputs say so."""
     trust_anchors: str = ""
     """Certificates, as PEM text, whose signers count as trusted; none by default."""
@@ -87,7 +81,7 @@ class Embedded(Stage):
         if not body.is_valid:
             return []
         found = xmp_properties(packets.as_py()) if packets.is_valid else []
-        view = memoryview(body.as_buffer())
+        view = memoryview(body.as_buffer()).cast("B")  # Arrow's own view has signed bytes
         return c2pa.training_mining(view, found, trust_anchors=self.trust_anchors)
 
     def weigh(self, table: pa.Table) -> pa.Table:

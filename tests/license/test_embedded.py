@@ -1,0 +1,535 @@
+"""Embedded metadata: every place and form in which a picture may speak of its rights."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import struct
+import time
+import zlib
+from collections.abc import Callable
+from typing import Final
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from pictures import file, photoshop, scene, with_segment
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
+
+from curate.images.decode import Picture, decode
+from curate.images.metadata import EXTENSION_HEAD, XMP_HEAD, Embedded
+from curate.license.embedded import NOTHING, EmbeddedRights, read_embedded
+from curate.license.plus import SIGNALS, prohibits, reserved_in_words
+from curate.license.xmp import packet_text, properties
+
+RDF: Final = "http://www.w3.org/1999/02/22-rdf-syntax-ns#"
+RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
+CC: Final = "http://creativecommons.org/ns#"
+DC: Final = "http://purl.org/dc/elements/1.1/"
+PLUS: Final = "http://ns.useplus.org/ldf/xmp/1.0/"
+VOCABULARY: Final = "http://ns.useplus.org/ldf/vocab/"
+BY: Final = "https://creativecommons.org/licenses/by/4.0/"
+SPACES: Final = (
+    f'xmlns:rdf="{RDF}" xmlns:xmpRights="{RIGHTS}" xmlns:cc="{CC}" xmlns:dc="{DC}"'
+    f' xmlns:plus="{PLUS}" xmlns:tdm="http://www.w3.org/ns/tdmrep/"'
+    ' xmlns:photoshop="http://ns.adobe.com/photoshop/1.0/"'
+)
+
+FEW: Final = f'xmlns:rdf="{RDF}" xmlns:cc="{CC}"'
+
+
+def packet(inside: str = "", attributes: str = "", *, spaces: str = SPACES) -> str:
+    return (
+        '<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>'
+        f'<x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF {spaces}>'
+        f'<rdf:Description rdf:about="" {attributes}>{inside}</rdf:Description>'
+        f"</rdf:RDF></x:xmpmeta>{' ' * 200}<?xpacket end='w'?>"
+    )
+
+
+def read(text: str) -> EmbeddedRights:
+    return read_embedded(xmp=[text.encode()])
+
+
+def told(rights: EmbeddedRights) -> list[tuple[str, str | None, int, str | None]]:
+    return [(c.kind, c.value, c.level, c.locator) for c in rights.claims]
+
+
+def alt(*members: tuple[str, str]) -> str:
+    inside = "".join(f'<rdf:li xml:lang="{lang}">{text}</rdf:li>' for lang, text in members)
+    return f"<rdf:Alt>{inside}</rdf:Alt>"
+
+
+LICENSE = f"<cc:license rdf:resource='{BY}'/>"
+AS_LICENSE = ("cc_license_xmp", BY, 4, f"xmp:{{{CC}}}license")
+
+
+# --- XMP: forms of one statement -----------------------------------------------------------------
+@pytest.mark.parametrize(
+    "written",
+    [
+        packet(LICENSE),
+        packet(attributes=f'cc:license="{BY}"'),
+        packet(f"<cc:license>{BY}</cc:license>"),
+        packet(f"<cc:license>\n  {BY}  \n</cc:license>"),
+        packet(f"<cc:license><rdf:Bag><rdf:li rdf:resource='{BY}'/></rdf:Bag></cc:license>"),
+        packet(f"<cc:license><rdf:Seq><rdf:li>{BY}</rdf:li></rdf:Seq></cc:license>"),
+        packet(f"<cc:license><cc:License rdf:about='{BY}'/></cc:license>"),
+        packet(
+            "<cc:license rdf:parseType='Resource'>"
+            f"<rdf:value>{BY}</rdf:value><xmpRights:Marked>True</xmpRights:Marked></cc:license>"
+        ),
+        packet(f"<cc:license><rdf:Description><rdf:value>{BY}</rdf:value></rdf:Description></cc:license>"),
+        packet(f"<cc:license><rdf:Description rdf:value='{BY}'/></cc:license>"),
+        # other prefixes for the same addresses
+        packet(f"<q:license rdf:resource='{BY}'/>", spaces=f'xmlns:rdf="{RDF}" xmlns:q="{CC}"'),
+        packet(LICENSE).replace("rdf:", "r:").replace("xmlns:rdf", "xmlns:r"),
+        packet(f"<license xmlns='{CC}' rdf:resource='{BY}'/>"),
+        # a typed node, no wrapper, a declaration, a byte order mark
+        packet(LICENSE).replace("rdf:Description", "cc:Work"),
+        f"<rdf:RDF {SPACES}><rdf:Description>{LICENSE}</rdf:Description></rdf:RDF>",
+        f"\ufeff \n<?xml version='1.0' encoding='UTF-8'?><rdf:RDF {SPACES}>"
+        f"<rdf:Description>{LICENSE}</rdf:Description></rdf:RDF>\n\n",
+        packet(LICENSE) + "\0" * 2000 + "what some editor left behind",
+        packet(f"<dc:title>\x0b\x01bad letters</dc:title>{LICENSE}"),
+    ],
+)  # fmt: skip
+def test_one_statement_in_every_form(written: str) -> None:
+    assert told(read(written)) == [AS_LICENSE]
+
+
+@pytest.mark.parametrize(
+    "encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-le", "utf-16-be", "utf-32", "utf-32-le",
+                 "utf-32-be"],
+)  # fmt: skip
+def test_unicode_forms(encoding: str) -> None:
+    owner = "<dc:creator><rdf:Seq><rdf:li>Ærø Ñandú 写真</rdf:li></rdf:Seq></dc:creator>"
+    written = packet(owner + LICENSE).replace("\ufeff", "")
+    raw = written.encode(encoding)
+    if encoding in ("utf-16", "utf-32"):  # Python writes the mark of this machine
+        assert raw[:2] in (b"\xff\xfe", b"\xfe\xff")
+    rights = read_embedded(xmp=[raw])
+    assert told(rights) == [AS_LICENSE]
+    assert rights.creator == "Ærø Ñandú 写真"
+
+
+def test_text_that_is_no_utf_8_is_still_read() -> None:
+    raw = packet(f"<dc:creator>Jos\udce9</dc:creator>{LICENSE}").encode("utf-8", "surrogateescape")
+    assert told(read_embedded(xmp=[raw])) == [AS_LICENSE]
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        packet(LICENSE).replace(CC, "http://creativecommons.org.evil.example/ns#"),
+        packet(LICENSE).replace(CC, "http://creativecommons.org/ns"),
+        packet(f"<rdf:license rdf:resource='{BY}'/>"),
+        packet(f"<dc:relation><rdf:Description>{LICENSE}</rdf:Description></dc:relation>"),  # nested
+        f"<svg xmlns:cc='{CC}'>{LICENSE.replace('rdf:', '')}</svg>",
+        "", "<", "<x:xmpmeta", "not xml at all", packet(LICENSE, spaces=FEW)[:-300], "<a>" * 40,
+        f"<!DOCTYPE r [<!ENTITY l '{BY}'>]>" + packet("<cc:license>&l;</cc:license>", spaces=FEW),
+    ],
+)  # fmt: skip
+def test_what_is_no_statement_about_the_picture(written: str) -> None:
+    assert read(written) == NOTHING
+
+
+def test_entities_are_not_expanded() -> None:
+    bomb = '<!DOCTYPE r [<!ENTITY a "ha">' + "".join(
+        f'<!ENTITY {chr(98 + n)} "{"&" + chr(97 + n) + ";" * 1}{("&" + chr(97 + n) + ";") * 9}">'
+        for n in range(12)
+    )
+    start = time.perf_counter()
+    assert properties(f"{bomb}]><r>&m;</r>".encode()) is None
+    assert time.perf_counter() - start < 0.5
+
+
+def test_many_descriptions_and_many_packets() -> None:
+    second = f'<rdf:Description rdf:about="uuid:1" xmpRights:WebStatement="{BY}"/></rdf:RDF>'
+    both = packet(LICENSE).replace("</rdf:RDF>", second)
+    assert [kind for kind, *_ in told(read(both))] == ["cc_license_xmp", "xmp_webstatement"]
+    packets = [packet(LICENSE).encode(), packet(attributes=f'dc:rights="{BY}"').encode("utf-16")]
+    rights = read_embedded(xmp=packets)
+    assert [kind for kind, *_ in told(rights)] == ["cc_license_xmp", "dc_rights"]
+    assert read_embedded(xmp=[packets[0]] * 3).claims == rights.claims[:1], "said once"
+
+
+def test_every_property_and_its_rung() -> None:
+    terms = alt(("x-default", "CC BY 4.0"), ("de", "Alle Rechte vorbehalten"))
+    rights = read(
+        packet(
+            f"<xmpRights:UsageTerms>{terms}</xmpRights:UsageTerms>"
+            f"<dc:rights>{alt(('x-default', '© 2019 Jane Doe'))}</dc:rights>{LICENSE}",
+            'xmpRights:WebStatement="https://jane.example/terms"',
+        )
+    )
+    assert told(rights) == [
+        ("xmp_webstatement", "https://jane.example/terms", 1, f"xmp:{{{RIGHTS}}}WebStatement"),
+        ("xmp_usageterms", "CC BY 4.0", 4, f"xmp:{{{RIGHTS}}}UsageTerms[@xml:lang='x-default']"),
+        ("xmp_usageterms", "Alle Rechte vorbehalten", 4, f"xmp:{{{RIGHTS}}}UsageTerms[@xml:lang='de']"),
+        ("dc_rights", "© 2019 Jane Doe", 1, f"xmp:{{{DC}}}rights[@xml:lang='x-default']"),
+        AS_LICENSE,
+    ]  # fmt: skip
+    assert all(claim.claimed_by == "the picture's own metadata" for claim in rights.claims)
+
+
+def test_whom_to_credit() -> None:
+    people = "<rdf:Seq><rdf:li>Jane Doe</rdf:li><rdf:li>Ann Other</rdf:li></rdf:Seq>"
+    rights = read(
+        packet(
+            f"<dc:creator>{people}</dc:creator><cc:attributionURL rdf:resource='https://j.example'/>",
+            f'photoshop:Credit="Jane/Agency" cc:attributionName="Jane" xmpRights:WebStatement="{BY}"',
+        )
+    )
+    assert (rights.creator, rights.credit) == ("Jane Doe; Ann Other", "Jane/Agency")
+    assert (rights.attribution_name, rights.attribution_url) == ("Jane", "https://j.example")
+    assert rights.web_statement == BY
+    assert read_embedded(exif=tiff({0x013B: b"Tim\0"})).creator == "Tim"
+    assert read_embedded(iptc=iptc((2, 80, b"Ann"), (2, 80, b"Bob"))).creator == "Ann; Bob"
+
+
+# --- EXIF ----------------------------------------------------------------------------------------
+def tiff(tags: dict[int, bytes], *, order: str = "<", kind: int = 2) -> bytes:
+    """A TIFF stream with these texts in its first directory."""
+    head, at, data = b"", 8 + 2 + 12 * len(tags) + 4, b""
+    for tag, text in sorted(tags.items()):
+        inline = (
+            text.ljust(4, b"\0") if len(text) <= 4 else struct.pack(f"{order}I", at + len(data))
+        )
+        head += struct.pack(f"{order}HHI", tag, kind, len(text)) + inline
+        data += text if len(text) > 4 else b""
+    start = b"II*\0\x08\0\0\0" if order == "<" else b"MM\0*\0\0\0\x08"
+    return start + struct.pack(f"{order}H", len(tags)) + head + bytes(4) + data
+
+
+@pytest.mark.parametrize("order", ["<", ">"])
+@pytest.mark.parametrize("head", [b"", b"Exif\0\0"])
+@pytest.mark.parametrize("kind", [1, 2, 7, 129])
+def test_the_exif_notice(order: str, head: bytes, kind: int) -> None:
+    block = head + tiff({0x8298: b"(c) Jane Doe, CC BY 4.0\0"}, order=order, kind=kind)
+    assert told(read_embedded(exif=block)) == [
+        ("exif_copyright", "(c) Jane Doe, CC BY 4.0", 1, "exif:0x8298")
+    ]
+
+
+def test_photographer_and_editor_share_a_tag() -> None:
+    block = tiff({0x8298: b"\xa9 Jane\0All rights reserved by The Paper\0"})
+    assert told(read_embedded(exif=block)) == [
+        ("exif_copyright", "© Jane", 1, "exif:0x8298"),
+        ("exif_copyright", "All rights reserved by The Paper", 1, "exif:0x8298/editor"),
+    ]
+    only_editor = tiff({0x8298: b" \0The Paper\0"})
+    assert [c.locator for c in read_embedded(exif=only_editor).claims] == ["exif:0x8298/editor"]
+    short = tiff({0x8298: b"CC0\0"})  # fits where the offset would be
+    assert [c.value for c in read_embedded(exif=short).claims] == ["CC0"]
+    assert read_embedded(exif=tiff({0x8298: BY.encode() + b"\0"})).claims[0].level == 4
+
+
+# --- IPTC ----------------------------------------------------------------------------------------
+def iptc(*records: tuple[int, int, bytes]) -> bytes:
+    return b"".join(
+        struct.pack(">BBBH", 0x1C, record, number, len(text)) + text
+        for record, number, text in records
+    )
+
+
+def test_the_iptc_notice() -> None:
+    where = "iptc:2:116"
+    assert told(read_embedded(iptc=iptc((2, 116, b"CC BY 4.0")))) == [
+        ("exif_copyright", "CC BY 4.0", 4, where)
+    ]
+    utf8 = iptc((1, 90, b"\x1b%G"), (2, 5, b"a title"), (2, 116, "© José".encode()))
+    latin = iptc((2, 116, "© José".encode("latin-1")))
+    for stream in (utf8, latin):
+        assert told(read_embedded(iptc=stream)) == [("exif_copyright", "© José", 1, where)]
+    long = b"\x1c\x02\x74\x80\x04" + struct.pack(">I", 9) + b"CC BY 4.0"
+    assert read_embedded(iptc=long).claims[0].value == "CC BY 4.0"
+    assert read_embedded(iptc=iptc((2, 116, b"x"))[:-1] + b"") == NOTHING
+
+
+# --- reservations --------------------------------------------------------------------------------
+PROHIBITING = ("DMI-PROHIBITED", "DMI-PROHIBITED-AIMLTRAINING", "DMI-PROHIBITED-GENAIMLTRAINING",
+               "DMI-PROHIBITED-EXCEPTSEARCHENGINEINDEXING", "DMI-PROHIBITED-SEECONSTRAINT",
+               "DMI-PROHIBITED-SEEEMBEDDEDRIGHTSEXPR", "DMI-PROHIBITED-SEELINKEDRIGHTSEXPR",
+               "DMI-SOMETHING-NEW", "dmi-allowed", "Prohibited", "no")  # fmt: skip
+
+
+@pytest.mark.parametrize("prefix", [VOCABULARY, VOCABULARY.replace("http:", "https:"), ""])
+def test_plus_data_mining(prefix: str) -> None:
+    for value in PROHIBITING:
+        written = packet(f"<plus:DataMining rdf:resource='{prefix}{value}'/>")
+        [found] = read(written).reservations
+        assert found.signal == "plus_data_mining"
+        assert (found.value, found.locator) == (prefix + value, f"xmp:{{{PLUS}}}DataMining")
+        assert read(packet(attributes=f'plus:DataMining="{prefix}{value}"')).reservations == (
+            found,
+        )
+    for value in ("DMI-UNSPECIFIED", "DMI-ALLOWED"):
+        assert not prohibits(prefix + value)
+        assert read(packet(attributes=f'plus:DataMining="{prefix}{value}"')) == NOTHING
+    assert prohibits(f"https://evil.example/{VOCABULARY}DMI-ALLOWED")
+
+
+def test_of_several_values_one_that_reserves_is_enough() -> None:
+    both = "<rdf:Bag><rdf:li>DMI-ALLOWED</rdf:li><rdf:li>DMI-PROHIBITED</rdf:li></rdf:Bag>"
+    assert len(read(packet(f"<plus:DataMining>{both}</plus:DataMining>")).reservations) == 1
+    packets = [packet(attributes=f'plus:DataMining="{v}"').encode() for v in ("DMI-ALLOWED", "x")]
+    assert len(read_embedded(xmp=packets).reservations) == 1
+
+
+def test_other_constraints_and_tdm() -> None:
+    words = alt(("x-default", "Not for calendars"))
+    [found] = read(packet(f"<plus:OtherConstraints>{words}</plus:OtherConstraints>")).reservations
+    assert (found.signal, found.value) == ("plus_other_constraints", "Not for calendars")
+    assert read(packet("<plus:OtherConstraints>none</plus:OtherConstraints>")) == NOTHING
+    for value in ("1", "true", "yes"):
+        [found] = read(packet(attributes=f'tdm:reservation="{value}"')).reservations
+        assert (found.signal, found.value) == ("tdm_reservation", value)
+    assert read(packet(attributes='tdm:reservation="0" tdm:policy="https://p.example"')) == NOTHING
+
+
+def test_broken_xmp_reserves_only_where_it_speaks_of_it() -> None:
+    whole = packet(f"<plus:DataMining rdf:resource='{VOCABULARY}DMI-PROHIBITED'/>")
+    [found] = read(whole[: whole.index("</rdf:Description>")]).reservations
+    assert found.signal == "xmp_unread"
+    silent = packet(LICENSE, spaces=FEW)
+    assert read(silent[: silent.index("</rdf:Description>")]) == NOTHING
+
+
+@pytest.mark.parametrize(
+    "text", ["No AI training.", "NoAI", "This picture may not be used to train AI models",
+             "Text and data mining reserved", "Use for machine learning is prohibited",
+             "Keine Nutzung für KI-Training"],
+)  # fmt: skip
+def test_reservations_in_plain_words(text: str) -> None:
+    [found] = read(packet(attributes=f'xmpRights:UsageTerms="CC BY 4.0. {text}"')).reservations
+    assert found.signal == "mining_terms" and found.value in text
+    [found] = read_embedded(iptc=iptc((2, 40, text.encode()))).reservations
+    assert found.locator == "iptc:2:40"
+    [found] = read_embedded(exif=tiff({0x8298: text.encode() + b"\0"})).reservations
+    assert found.locator == "exif:0x8298"
+
+
+@pytest.mark.parametrize(
+    "text", ["© 2019 Jane Doe", "All rights reserved", "AI training allowed", "Photo by Ai Weiwei",
+             "No commercial use. Data mining is welcome", "Training of horses, no copyright"],
+)  # fmt: skip
+def test_words_that_reserve_no_mining(text: str) -> None:
+    assert reserved_in_words(text, "") is None
+
+
+# --- real files ----------------------------------------------------------------------------------
+def kept(body: bytes) -> Embedded:
+    picture = decode(body, max_pixels=10**6)
+    assert isinstance(picture, Picture), picture
+    return picture.embedded
+
+
+def rights_of(body: bytes) -> EmbeddedRights:
+    found = kept(body)
+    return read_embedded(exif=found.exif, xmp=found.xmp, iptc=found.iptc)
+
+
+PACKET = packet(LICENSE).encode()
+SCENE = scene()
+
+
+def gif() -> bytes:
+    plain = file(SCENE, "GIF")
+    at = plain.index(b"\x2c", 13 + 3 * 2 ** ((plain[10] & 7) + 1))
+    trailer = b"\x01" + bytes(range(255, -1, -1)) + b"\0"
+    return plain[:at] + b"\x21\xff\x0bXMP DataXMP" + PACKET + trailer + plain[at:]
+
+
+def chunk(name: bytes, data: bytes) -> bytes:
+    crc = struct.pack(">I", zlib.crc32(name + data))
+    return struct.pack(">I", len(data)) + name + data + crc
+
+
+def png(*chunks: bytes, last: bool = False) -> bytes:
+    plain = file(SCENE, "PNG")
+    at = plain.index(b"IEND") - 4 if last else 33
+    return plain[:at] + b"".join(chunks) + plain[at:]
+
+
+def profile(kind: bytes, data: bytes) -> bytes:
+    """The text of ImageMagick's raw profile chunks."""
+    digits = data.hex().encode()
+    lines = b"\n".join(digits[at : at + 72] for at in range(0, len(digits), 72))
+    return b"\n" + kind + b"\n%8d\n" % len(data) + lines + b"\n"
+
+
+def itxt() -> bytes:
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", PACKET.decode())
+    return file(SCENE, "PNG", pnginfo=info)
+
+
+def zitxt() -> bytes:
+    info = PngInfo()
+    info.add_itxt("XML:com.adobe.xmp", PACKET.decode(), zip=True)
+    return file(SCENE, "PNG", pnginfo=info)
+
+
+XMP_FILES: dict[str, Callable[[], bytes]] = {
+    "jpeg": lambda: file(SCENE, xmp=PACKET),
+    "webp": lambda: file(SCENE, "WEBP", xmp=PACKET),
+    "avif": lambda: file(SCENE, "AVIF", speed=10, xmp=PACKET),
+    "gif": gif,
+    "png iTXt": itxt,
+    "png iTXt, compressed": zitxt,
+    "png iTXt after the pixels": lambda: png(
+        chunk(b"iTXt", b"XML:com.adobe.xmp\0\0\0\0\0" + PACKET), last=True
+    ),
+    "png raw profile": lambda: png(
+        chunk(b"tEXt", b"Raw profile type xmp\0" + profile(b"xmp", PACKET))
+    ),
+    "png raw profile, compressed": lambda: png(
+        chunk(b"zTXt", b"Raw profile type APP1\0\0" + zlib.compress(profile(b"app1", XMP_HEAD + PACKET)))
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("name", XMP_FILES)
+def test_xmp_in_every_container(name: str) -> None:
+    body = XMP_FILES[name]()
+    assert kept(body).xmp == (PACKET,), "raw, as it lay in the file"
+    assert told(rights_of(body)) == [AS_LICENSE]
+
+
+def test_iptc_and_exif_in_png_profiles() -> None:
+    records = iptc((2, 116, b"CC BY 4.0"))
+    resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records + b"\0"
+    for data in (records, resource):
+        body = png(
+            chunk(b"zTXt", b"Raw profile type iptc\0\0" + zlib.compress(profile(b"iptc", data)))
+        )
+        assert kept(body).iptc == records
+    block = b"Exif\0\0" + tiff({0x8298: b"CC BY 4.0\0"})
+    for kind in (b"exif", b"APP1"):
+        body = png(chunk(b"tEXt", b"Raw profile type " + kind + b"\0" + profile(kind, block)))
+        assert kept(body).exif == block
+        assert [c.locator for c in rights_of(body).claims] == ["exif:0x8298"]
+
+
+def test_jpeg_iptc_over_several_segments() -> None:
+    records = iptc(
+        (2, 105, b"h" * 30_000), (2, 116, b"All rights reserved"), (2, 120, b"c" * 30_000)
+    )
+    resource = b"8BIM\x04\x04\0\0" + struct.pack(">I", len(records)) + records
+    body = file(SCENE)
+    for part in reversed([resource[:50_000], resource[50_000:]]):
+        data = b"Photoshop 3.0\0" + part
+        body = with_segment(body, b"\xff\xed" + struct.pack(">H", len(data) + 2) + data)
+    assert [c.value for c in rights_of(body).claims] == ["All rights reserved"]
+    twice = with_segment(with_segment(file(SCENE), photoshop(iptc((2, 116, b"A")))),
+                         photoshop(iptc((2, 116, b"B"))))  # fmt: skip
+    assert [c.value for c in rights_of(twice).claims] == ["B", "A"]
+
+
+def extended(data: bytes, *, digest: str | None = None, size: int = 60_000) -> list[bytes]:
+    name = (digest or hashlib.md5(data).hexdigest().upper()).encode()
+    return [
+        EXTENSION_HEAD + name + struct.pack(">II", len(data), at) + data[at : at + size]
+        for at in range(0, len(data), size)
+    ]
+
+
+def jpeg_with(*payloads: bytes) -> bytes:
+    body = file(SCENE)
+    for payload in reversed(payloads):
+        body = with_segment(body, b"\xff\xe1" + struct.pack(">H", len(payload) + 2) + payload)
+    return body
+
+
+def test_extended_xmp() -> None:
+    more = f"<rdf:RDF {SPACES}><rdf:Description plus:DataMining='DMI-PROHIBITED'"
+    data = f"{more} dc:source='{'x' * 130_000}'/></rdf:RDF>".encode()
+    name = hashlib.md5(data).hexdigest().upper()
+    main = packet(attributes=f'xmlns:n="http://ns.adobe.com/xmp/note/" n:HasExtendedXMP="{name}"')
+    parts = extended(data)
+    assert len(parts) == 3
+    for order in (parts, parts[::-1]):
+        found = rights_of(jpeg_with(XMP_HEAD + main.encode(), *order)).reservations
+        assert [item.signal for item in found] == ["plus_data_mining"]
+    assert len(kept(jpeg_with(XMP_HEAD + main.encode(), *parts)).xmp) == 2
+    wrong = [
+        [XMP_HEAD + packet().encode(), *parts],  # not named by the main packet: left behind
+        [XMP_HEAD + main.encode(), *parts[:2]],  # incomplete
+        [XMP_HEAD + main.encode(), *extended(data[:-1] + b"!", digest=name)],  # another hash
+    ]
+    for payloads in wrong:
+        assert len(kept(jpeg_with(*payloads)).xmp) == 1
+
+
+def test_nothing_is_said_by_a_plain_picture() -> None:
+    for form in ("JPEG", "PNG", "WEBP", "GIF", "AVIF"):
+        assert rights_of(file(SCENE, form)) == NOTHING
+
+
+def test_blocks_lie_in_the_column_before_any_transcoding() -> None:
+    body = file(SCENE, xmp=PACKET, exif=b"Exif\0\0" + tiff({0x8298: b"CC BY 4.0\0"}))
+    with Image.open(io.BytesIO(body)) as im:
+        again = io.BytesIO()
+        im.convert("RGB").save(again, "PNG")
+    assert len(rights_of(body).claims) == 2 and rights_of(again.getvalue()).claims == ()
+
+
+# --- nothing breaks it ---------------------------------------------------------------------------
+@settings(max_examples=150, deadline=None)
+@given(st.binary(max_size=300), st.binary(max_size=300), st.binary(max_size=300))
+def test_any_bytes_are_read(exif: bytes, xmp: bytes, records: bytes) -> None:
+    for head in (b"", b"II*\0\x08\0\0\0", b"MM\0*\0\0\0\x08"):
+        read_embedded(exif=head + exif, xmp=[xmp], iptc=b"\x1c\x02\x74" + records)
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    st.integers(0, 10**6), st.binary(min_size=1, max_size=8), st.sampled_from(["utf-8", "utf-16"])
+)
+def test_damaged_packets_are_read_or_not(at: int, noise: bytes, encoding: str) -> None:
+    raw = bytearray(
+        packet(LICENSE, f'plus:DataMining="{VOCABULARY}DMI-PROHIBITED"').encode(encoding)
+    )
+    place = at % len(raw)
+    raw[place : place + len(noise)] = noise
+    for item in read_embedded(xmp=[bytes(raw)]).reservations:
+        assert item.signal in SIGNALS
+    assert "\0" not in packet_text(bytes(raw))
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(st.sampled_from(sorted(XMP_FILES)), st.integers(0, 10**6), st.binary(min_size=1, max_size=6))
+def test_damaged_files_are_read_or_refused(name: str, at: int, noise: bytes) -> None:
+    body = bytearray(XMP_FILES[name]())
+    place = at % len(body)
+    body[place : place + len(noise)] = noise
+    picture = decode(bytes(body), max_pixels=10**6)
+    if isinstance(picture, Picture):
+        found = picture.embedded
+        read_embedded(exif=found.exif, xmp=found.xmp, iptc=found.iptc)
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    st.text(st.characters(exclude_categories=["Cs", "Cc"]), max_size=40),
+    st.sampled_from(["utf-8", "utf-16-le", "utf-16-be", "utf-32"]),
+)
+def test_values_come_back_as_they_were_written(text: str, encoding: str) -> None:
+    escaped = text.replace("&", "&amp;").replace("<", "&lt;").replace('"', "&quot;")
+    raw = packet(attributes=f'dc:rights="{escaped}"').encode(encoding)
+    cleaned = text.replace("\ufffe", "").replace("\uffff", "").strip()
+    expected = [cleaned] if cleaned else []
+    assert [claim.value for claim in read_embedded(xmp=[raw]).claims] == expected
+
+
+@pytest.mark.parametrize(
+    "raw",
+    [b"<a>" * 200_000, b"<a " + b"b='' " * 100_000, b"\0" * 10**6, b"<?xpacket end" * 100_000,
+     packet("<dc:rights><rdf:Alt>" * 5000).encode(), b"<?xpacket " * 100_000, b"\x1c\x02\x74\0\0" * 100_000],
+)  # fmt: skip
+def test_no_packet_takes_long(raw: bytes) -> None:
+    start = time.perf_counter()
+    read_embedded(exif=raw, xmp=[raw], iptc=raw)
+    assert time.perf_counter() - start < 2
