@@ -81,7 +81,7 @@ def test_the_note_at_the_top_tells_the_counts_of_the_demo() -> None:
     counts = faults.counts(2400)
     told = re.sub(r"\s+", " ", demo.__doc__ or "")
     for name, words in {
-        "noai": "noai {}", "http_404": "404 {}", "http_500": "500 {}", "timeout": "timeout {}",
+        "noai": "noai {}", "robots_txt": "robots.txt {}", "tdm_reservation": "TDMRep {}", "http_404": "404 {}", "http_500": "500 {}", "timeout": "timeout {}",
         "html_as_jpeg": "HTML {}", "truncated": "truncated {}", "too_small": "small {}",
         "too_long": "long {}", "malformed": "malformed {}", "duplicate_exact": "{} exact",
         "duplicate_near": "{} near", "caption_random": "{} of another picture",

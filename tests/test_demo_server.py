@@ -14,8 +14,10 @@ from pathlib import Path
 import pytest
 
 from curate.demo import corpus as demo
-from curate.demo import server
+from curate.demo import faults, server
 from curate.errors import MissingInput
+from curate.license.robots import parse_robots
+from curate.license.tdmrep import parse_tdmrep
 
 PICTURES = 400
 
@@ -66,10 +68,31 @@ def test_every_row_is_served_as_planted(
         assert ("Content-Type", f"image/{suffix}") in headers
         robots = [value for name, value in headers if name == "X-Robots-Tag"]
         assert " | ".join(robots) == (row.detail if robots else "")
+        declared = [value for name, value in headers if name == "tdm-reservation"]
+        assert bool(declared) == (row.fault == "tdm_reservation" and row.detail == "fields")
         assert bool(robots) == (row.fault == "noai" or row.oddity == "robots_of_another")
     assert time.monotonic() - started < 15  # thousands in seconds, one connection
     connection.close()
     assert f"GET /pictures/{rows[0].file_name} " in log.getvalue()
+
+
+def test_the_origin_says_what_it_reserves(rows: list[demo.Row], address: server.Address) -> None:
+    connection = http.client.HTTPConnection(*address, timeout=10)
+    status, headers, body = get(connection, "/robots.txt")
+    robots = parse_robots(body, names=("curate", "img2dataset"))
+    assert (status, ("Content-Type", "text/plain; charset=utf-8") in headers) == (200, True)
+    status, headers, body = get(connection, "/.well-known/tdmrep.json")
+    rules = parse_tdmrep(body, host=server.HOST)
+    assert (status, ("Content-Type", "application/json; charset=utf-8") in headers) == (200, True)
+    for row in rows:
+        url = f"http://{server.HOST}/pictures/{row.file_name}"
+        told = rules.declaration(url)
+        assert (robots.forbidding(url) is not None) == (row.fault == "robots_txt")
+        by_file = row.fault == "tdm_reservation" and row.detail != "fields"
+        assert (told is not None and told.reserved) == by_file
+        if row.oddity == "robots_allow":
+            assert row.file_name.startswith(faults.CLOSED)
+    connection.close()
 
 
 def test_a_timeout_holds_its_connection_until_the_server_closes(
@@ -100,7 +123,7 @@ def test_only_its_host_its_paths_and_reading_are_served(
     assert get(connection, path, host="other.example")[0] == 421
     assert get(connection, path, host=f"{server.HOST}:8080")[0] == 200
     assert get(connection, f"{path}?size=large")[0] == 200
-    for missing in ("/", "/robots.txt", "/pictures/../truth.parquet", "/truth.parquet"):
+    for missing in ("/", "/robots.txt/", "/pictures/../truth.parquet", "/truth.parquet"):
         assert get(connection, missing)[0] == 404
     assert get(connection, path, method="DELETE")[0] == 405
     status, headers, body = get(connection, path, method="HEAD")

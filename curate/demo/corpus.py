@@ -1,9 +1,9 @@
 """The demo corpus: captioned pictures drawn from a seed, their metadata, and the planted truth.
 
-Of 2,400 rows 1,800 are good, 58 of them odd (faults.ODDITIES). Planted: licence 168 (NC, ND,
-unknown, ambiguous 36 each, contradictory 24), noai 24, 404 30, 500 12, timeout 6, HTML 18,
-truncated 18, small 18, long 12, malformed 18; duplicates 36 exact, 54 near; captions 102 of
-another picture, 48 with a colour and 36 with the relation swapped. One fault a row.
+Of 2,400 rows 1,776 are good, 64 of them odd (faults.ODDITIES). Planted: licence 168 (NC, ND,
+unknown, ambiguous 36 each, contradictory 24), noai 24, robots.txt 12, TDMRep 12, 404 30, 500 12,
+timeout 6, HTML 18, truncated 18, small 18, long 12, malformed 18; duplicates 36 exact, 54 near;
+captions 102 of another picture, 48 with a colour, 36 with the relation swapped. One fault a row.
 """
 
 from __future__ import annotations
@@ -20,6 +20,7 @@ from PIL import Image
 
 from curate.demo import faults, scenes
 from curate.demo.licences import GROUPS, WORDINGS, Wording, group
+from curate.demo.seen import Seen
 
 SOURCE: Final = "demo"
 METADATA: Final = "metadata.parquet"
@@ -35,7 +36,6 @@ _SIZES: Final = (
 _FORMS: Final = ("JPEG",) * 8 + ("PNG", "WEBP")
 _SUFFIXES: Final = {"JPEG": "jpg", "PNG": "png", "WEBP": "webp"}
 _OPEN_SHARE: Final = 0.7  # of the good rows; the others are share-alike
-_APART: Final = 6.0  # least mean 12 × 12 RGB difference of two pictures not planted as duplicates
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,6 +53,7 @@ class Row:
     quality: int = 92
     body: bytes | None = None  # what the server holds; None: there is no file
     behaviour: Mapping[str, object] | None = None
+    folder: str = ""  # below which the server holds it; one that ends in a slash
     fault: str = GOOD
     oddity: str | None = None
     detail: str = ""
@@ -71,7 +72,7 @@ class Row:
 
     @property
     def file_name(self) -> str:
-        return f"{self.index:05d}.{_SUFFIXES[self.form]}"
+        return f"{self.folder}{self.index:05d}.{_SUFFIXES[self.form]}"
 
 
 Plant = Callable[[Row, int, Rng], Row]
@@ -126,7 +127,7 @@ def draw_rows(*, pictures: int, seed: int) -> list[Row]:
 def _drawn(roles: Sequence[str], seed: int) -> list[Row]:
     """Rows with a scene, a size and words; no two pictures look alike."""
     rows: list[Row] = []
-    seen = _Seen(len(roles))
+    seen = Seen(len(roles))
     wordings = _wordings(roles, seed)
     for index, role in enumerate(roles):
         rng = np.random.default_rng([seed, 1, index])
@@ -144,28 +145,6 @@ def _drawn(roles: Sequence[str], seed: int) -> list[Row]:
                 quality=int(rng.integers(88, 96)))
         )  # fmt: skip
     return rows
-
-
-class _Seen:
-    """The pictures so far, to tell whether one more would look like any of them."""
-
-    def __init__(self, most: int) -> None:
-        self._prints = np.empty((most, 12, 12, 3), np.int16)
-        self._coarse = np.empty((most, 27), np.float32)  # 3 × 3 blocks: a lower bound, quickly had
-        self._count = 0
-
-    def is_new(self, picture: Image.Image) -> bool:
-        """True, and the picture is remembered, if it is _APART from all before."""
-        small = picture.resize((12, 12), Image.Resampling.BOX)
-        fine = np.asarray(small, np.int16)
-        coarse = fine.reshape(3, 4, 3, 4, 3).mean((1, 3), np.float32).reshape(27)
-        near = np.abs(self._coarse[: self._count] - coarse).mean(1) <= _APART
-        apart = np.abs(self._prints[: self._count][near] - fine).mean((1, 2, 3))
-        if apart.size and apart.min() <= _APART:
-            return False
-        self._prints[self._count], self._coarse[self._count] = fine, coarse
-        self._count += 1
-        return True
 
 
 def _size(role: str, rng: Rng) -> tuple[int, int]:
@@ -236,6 +215,18 @@ def _with_headers(choices: Sequence[Sequence[str]]) -> Plant:
     return plant
 
 
+def _below(folder: str) -> Plant:
+    return lambda row, turn, rng: replace(_plain(row, turn, rng), folder=folder, detail=folder)
+
+
+def _reserved(row: Row, turn: int, rng: Rng) -> Row:
+    """By the origin's file and by the response's own fields, in turns."""
+    if turn % 2 == 0:
+        return _below(faults.RESERVED)(row, turn, rng)
+    headers = [list(field) for field in faults.TDM_FIELDS]
+    return replace(_plain(row, turn, rng), behaviour={"headers": headers}, detail="fields")
+
+
 def _silent(behaviour: Mapping[str, object]) -> Plant:
     return lambda row, turn, rng: replace(row, behaviour=behaviour)
 
@@ -287,7 +278,8 @@ def _alpha(row: Row, turn: int, rng: Rng) -> Row:
 
 _FROM_OTHERS: Final = ("duplicate_exact", "duplicate_near", "caption_random")
 _PLANTS: Final[Mapping[str, Plant]] = {
-    "noai": _with_headers(faults.ROBOTS_AGAINST_US), "http_404": _silent({"status": 404}),
+    "noai": _with_headers(faults.ROBOTS_AGAINST_US), "robots_txt": _below(faults.CLOSED),
+    "tdm_reservation": _reserved, "robots_allow": _below(faults.OPEN_AGAIN), "http_404": _silent({"status": 404}),
     "http_500": _silent({"status": 500}), "timeout": _silent({"hold": True}),
     "html_as_jpeg": _html, "truncated": _truncated, "malformed": _malformed,
     "caption_colour": _caption_colour, "caption_relation": _caption_relation,

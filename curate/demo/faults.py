@@ -8,6 +8,7 @@ kept, with the right pixels.
 from __future__ import annotations
 
 import io
+import json
 import struct
 import zlib
 from collections.abc import Mapping, Sequence
@@ -43,6 +44,11 @@ FAULTS: Final[Mapping[str, Fault]] = {
     "license_contradiction": Fault(
         title="licence: contradictory fields", share=0.01, reasons=("license",)),
     "noai": Fault(title="X-Robots-Tag: noai", share=0.01, reasons=("reservation:x-robots-tag",)),
+    "robots_txt": Fault(
+        title="disallowed by robots.txt", share=0.005, reasons=("reservation:robots_txt",)),
+    "tdm_reservation": Fault(
+        title="TDMRep: mining reserved", share=0.005,
+        reasons=("reservation:tdmrep", "reservation:tdm-reservation")),
     "http_404": Fault(title="404 not found", share=0.0125, reasons=("http:404",)),
     "http_500": Fault(title="500 server error", share=0.005, reasons=("http:500",)),
     "timeout": Fault(title="no answer in time", share=0.0025, reasons=("timeout",)),
@@ -72,6 +78,7 @@ ODDITIES: Final[Mapping[str, tuple[str, float]]] = {
     "png16": ("16-bit PNG, to be kept", 0.005),
     "alpha": ("PNG with alpha, to be kept", 0.005),
     "robots_of_another": ("noai for another robot, to be kept", 0.0035),
+    "robots_allow": ("allowed by a longer line of robots.txt, to be kept", 0.0025),
 }
 """By name: title and share of good rows that need care."""
 
@@ -85,6 +92,38 @@ ROBOTS_AGAINST_US: Final[Sequence[Sequence[str]]] = (
 ROBOTS_OF_ANOTHER: Final[Sequence[Sequence[str]]] = (
     ("otherbot: noai",),
     ("nosnippet", "otherbot: noindex, noai"),
+)
+
+CLOSED: Final = "closed/"
+OPEN_AGAIN: Final = "closed/open/"
+RESERVED: Final = "reserved/"
+ORIGIN_FILES: Final[Mapping[str, str]] = {
+    "/robots.txt": f"""\
+# What our agent may ask for; the rules for another and for all are not meant for it.
+User-agent: otherbot
+Disallow: /
+
+User-agent: *
+Disallow: /people/
+
+User-agent: curate
+Disallow: /pictures/{CLOSED}
+Allow: /pictures/{OPEN_AGAIN}
+""",
+    "/.well-known/tdmrep.json": json.dumps(
+        [
+            {"location": "/people/", "tdm-reservation": 1},
+            {"location": f"/pictures/{RESERVED}*", "tdm-reservation": 1,
+             "tdm-policy": "http://pictures.example/policy.json"},
+            {"location": "/", "tdm-reservation": 0},
+        ],
+        indent=1,
+    ) + "\n",
+}  # fmt: skip
+"""What the origin of the corpus reserves: files by path. Rows are planted below these folders."""
+TDM_FIELDS: Final = (
+    ("tdm-reservation", "1"),
+    ("tdm-policy", "http://pictures.example/policy.json"),
 )
 
 MALFORMED: Final[Sequence[str]] = (

@@ -46,9 +46,10 @@ class Address(NamedTuple):
 
 @dataclass(frozen=True)
 class Site:
-    """What is served: files by URL path, and what goes wrong at some paths."""
+    """What is served by URL path: pictures, texts of the origin, and what goes wrong at some."""
 
     files: Mapping[str, Path]
+    texts: Mapping[str, str]
     behaviour: Mapping[str, Mapping[str, object]]
 
     @classmethod
@@ -60,8 +61,10 @@ class Site:
         rules = directory / BEHAVIOUR
         if not rules.is_file():
             raise MissingInput(f"{rules} is missing: write a corpus to {directory} first")
-        files = {f"/{PICTURES}/{path.name}": path for path in (directory / PICTURES).iterdir()}
-        return cls(files, json.loads(rules.read_text())["paths"])
+        pictures = (path for path in (directory / PICTURES).rglob("*") if path.is_file())
+        files = {f"/{path.relative_to(directory).as_posix()}": path for path in pictures}
+        told = json.loads(rules.read_text())
+        return cls(files, told["files"], told["paths"])
 
 
 @dataclass(frozen=True)
@@ -144,6 +147,9 @@ class _Server:
             return 421, (), f"this server is {HOST}\n".encode()
         if request.method not in ("GET", "HEAD"):
             return 405, (("Allow", "GET, HEAD"),), b""
+        if (text := self.site.texts.get(request.path)) is not None:
+            kind = "application/json" if request.path.endswith(".json") else "text/plain"
+            return 200, (("Content-Type", f"{kind}; charset=utf-8"),), text.encode()
         status = rule.get("status", 200)
         path = self.site.files.get(request.path)
         if status != 200 or path is None:

@@ -59,9 +59,12 @@ def write(rows: Sequence[Row], directory: Path, *, seed: int) -> None:
     pictures.mkdir(parents=True)
     for row in rows:
         if row.body is not None:
-            (pictures / row.file_name).write_bytes(row.body)
+            file = pictures / row.file_name
+            file.parent.mkdir(exist_ok=True, parents=True)
+            file.write_bytes(row.body)
     rules = {_path(row): row.behaviour for row in rows if row.behaviour is not None}
-    text = json.dumps({"host": HOST, "paths": rules}, indent=1, sort_keys=True)
+    told = {"host": HOST, "paths": rules, "files": faults.ORIGIN_FILES}
+    text = json.dumps(told, indent=1, sort_keys=True)
     (directory / BEHAVIOUR).write_text(text + "\n")
     _parquet(_metadata(rows, seed), directory / METADATA)
     _parquet(_truth(rows), directory / TRUTH)

@@ -84,6 +84,11 @@ class Look:
     sha256: str | None = None
     at: str | None = None
 
+    def to_json(self) -> dict[str, str | int | None]:
+        """As the observation column holds it."""
+        return {"url": self.url, "answer": self.answer, "status": self.status,
+                "sha256": self.sha256, "at": self.at}  # fmt: skip
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Small:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import email.utils
 import zlib
-from collections.abc import AsyncIterator
 from datetime import UTC, datetime
 
 import aiohttp
@@ -57,30 +56,19 @@ async def start_of(
 async def _read(
     response: aiohttp.ClientResponse, settings: FetchSettings, most_bytes: int
 ) -> bytes:
-    """The body as sent, until it passes `most_bytes`."""
+    """The body as sent, until it passes `most_bytes`, and no slower than the least throughput."""
+    least, loop = settings.least_bytes_per_second, asyncio.get_running_loop()
     chunks: list[bytes] = []
     size = 0
-    async for chunk in _chunks(response, settings):
-        chunks.append(chunk)
-        size += len(chunk)
-        if size > most_bytes:
-            break
-    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
-
-
-async def _chunks(
-    response: aiohttp.ClientResponse, settings: FetchSettings
-) -> AsyncIterator[bytes]:
-    """The body piece by piece, no slower than the least throughput."""
-    least, loop, size = settings.least_bytes_per_second, asyncio.get_running_loop(), 0
     allowed_until = loop.time() + settings.throughput_grace_seconds
-    while True:
+    while size <= most_bytes:
         async with asyncio.timeout_at(allowed_until + size / least if least else None):
             chunk = await response.content.readany()
         if not chunk:
-            return
+            break
         size += len(chunk)
-        yield chunk
+        chunks.append(chunk)
+    return b"".join(chunks) if len(chunks) != 1 else chunks[0]
 
 
 def refusal_of(error: Exception, host: str) -> Refusal:
@@ -155,5 +143,5 @@ def text_of(raw: bytes) -> str:
 
 def values_of(response: aiohttp.ClientResponse, name: str) -> list[str]:
     """All values of a header, as text that Arrow and JSON can carry."""
-    found = response.headers.getall(name, [])
+    found = response.headers.getall(name, ())
     return [text_of(value.encode("utf-8", "surrogateescape")) for value in found]

@@ -13,7 +13,7 @@ import json
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Protocol, TypeVar
 
@@ -66,7 +66,7 @@ class _Trace:
     def reservations(self) -> str | None:
         if not self.looks:
             return None
-        return json.dumps([asdict(look) for look in self.looks], ensure_ascii=False)
+        return json.dumps([look.to_json() for look in self.looks], ensure_ascii=False)
 
 
 class _Asking(Protocol[Got]):
@@ -277,14 +277,16 @@ class _Picture:
         tags = rsp.values_of(response, "X-Robots-Tag")
         held = [name for name in self.judge(tags) if name in honoured] if tags else []
         declared = rsp.values_of(response, RESERVATION) if TDM_RESERVATION in honoured else []
-        answer = "; ".join([*tags, *(f"{RESERVATION}: {value}" for value in declared)])
+        answer = "; ".join([*tags, *(f"{RESERVATION}: {value}" for value in declared)])[:2000]
         self.trace.looks.append(
-            Look(str(response.url), answer[:2000] or "no field reserves", status=response.status)
+            Look(self.trace.url or "", answer or "no field reserves", response.status)
         )
         if held:
             raise Refusal(
                 "reservation:x-robots-tag", verdict="rejected", text="; ".join(tags)[:2000]
             )
+        if not declared:
+            return
         try:
             told = tdm_field(declared, rsp.values_of(response, POLICY))
         except Unreadable as error:

@@ -7,12 +7,19 @@ percent-encoded in upper case (RFC 9309, 2.2.2). Linear in the length of path an
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from typing import Final
 from urllib.parse import quote, urlsplit
 
+_PLAIN_URL: Final = re.compile(r"https?://[^/?#]*(/(?!/)[A-Za-z0-9._~/-]*)")
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = re.compile(r"[A-Za-z0-9._~-]")
 _AS_IT_IS: Final = "!\"#$%&'()*+,/:;=?@[]^`{|}\\<>~"
+
+
+def is_plain(url: str) -> bool:
+    """Whether the path is made of unreserved characters alone, so that it has one spelling."""
+    return _PLAIN_URL.fullmatch(url) is not None
 
 
 def path_of(url: str) -> str:
@@ -20,6 +27,9 @@ def path_of(url: str) -> str:
 
     Raises ValueError for what is no URL.
     """
+    plain = _PLAIN_URL.fullmatch(url)
+    if plain is not None:
+        return plain[1]
     parts = urlsplit(url)
     query = f"?{parts.query}" if parts.query or url.partition("#")[0].endswith("?") else ""
     return spelled(f"{parts.path or '/'}{query}")
@@ -36,21 +46,36 @@ def _unescaped(digits: str) -> str:
     return character if _UNRESERVED.fullmatch(character) else f"%{digits.upper()}"
 
 
-def matches(pattern: str, path: str) -> bool:
-    """Whether a spelled pattern covers a spelled path: from its start, to its end if `$` says so."""
-    anchored = pattern.endswith("$")
-    first, *rest = (pattern[:-1] if anchored else pattern).split("*")
-    if not path.startswith(first):
-        return False
-    if not rest:
-        return not anchored or len(path) == len(first)
-    place = len(first)
-    for piece in rest[:-1]:
-        found = path.find(piece, place)
-        if found < 0:
+@dataclass(frozen=True, slots=True)
+class PathPattern:
+    """A pattern in the compared spelling, taken apart once."""
+
+    text: str
+    prefix: str
+    pieces: tuple[str, ...]
+    anchored: bool
+
+    @classmethod
+    def of(cls, pattern: str) -> PathPattern:
+        """Take a pattern apart, however it is spelled."""
+        text = spelled(pattern)
+        anchored = text.endswith("$")
+        prefix, *pieces = (text[:-1] if anchored else text).split("*")
+        return cls(text, prefix, tuple(pieces), anchored)
+
+    def matches(self, path: str) -> bool:
+        """Whether it covers a spelled path: from its start, to its end if a `$` says so."""
+        if not path.startswith(self.prefix):
             return False
-        place = found + len(piece)
-    last = rest[-1]
-    if anchored:
-        return path.endswith(last) and len(path) - len(last) >= place
-    return path.find(last, place) >= 0
+        if not self.pieces:
+            return not self.anchored or len(path) == len(self.prefix)
+        place = len(self.prefix)
+        for piece in self.pieces[:-1]:
+            found = path.find(piece, place)
+            if found < 0:
+                return False
+            place = found + len(piece)
+        last = self.pieces[-1]
+        if self.anchored:
+            return path.endswith(last) and len(path) - len(last) >= place
+        return path.find(last, place) >= 0

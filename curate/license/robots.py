@@ -11,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
-from curate.license.paths import matches, path_of, spelled
+from curate.license.paths import PathPattern, is_plain, path_of
 from curate.license.reservations import Unreadable
 
 if TYPE_CHECKING:
@@ -22,10 +22,10 @@ LIMIT_BYTES: Final = 500 * 1024
 
 _LINE_END: Final = re.compile(r"\r\n|\r|\n")
 _AGENT: Final = re.compile(r"\s*user[- ]?agent\s*[:\s]\s*(.*)", re.I | re.S)
-_RULE: Final = re.compile(r"\s*(allow|dis\w*l+\w*w)\s*[:\s]\s*(.*)", re.I | re.S)
+_RULE: Final = re.compile(r"\s*(allow|d\w*s\w*l+\w*w)\s*[:\s]\s*(.*)", re.I | re.S)
 _SITE_WIDE: Final = re.compile(r"\s*(?:site-?maps?|host)\s*:", re.I)
 _ROBOTS_LINE: Final = re.compile(
-    r"\s*(?:user[- ]?agent|allow|dis\w*l+\w*w|site-?maps?|crawl[- ]?delay)\s*:", re.I
+    r"\s*(?:user[- ]?agent|allow|d\w*s\w*l+\w*w|site-?maps?|crawl[- ]?delay)\s*:", re.I
 )
 _OTHER_LINE_ENDS: Final = re.compile("[\x0b\x0c\x1c-\x1e\x85\u2028\u2029]")
 _EVERYBODY: Final = "*"
@@ -38,11 +38,11 @@ class _Rule:
 
     agents: frozenset[str]
     line: str
-    pattern: str
+    pattern: PathPattern
 
     @property
     def forbids(self) -> bool:
-        return self.line.lower().startswith("dis") and self.pattern != ""
+        return self.line[:1] in "dD" and self.pattern.text != ""
 
 
 @dataclass(frozen=True)
@@ -53,12 +53,15 @@ class Robots:
     _names: Sequence[str]
     _rules: Sequence[_Rule] = field(repr=False)
     _asked: Sequence[str]
+    _prefixes: tuple[str, ...] = field(repr=False)
 
     def forbidding(self, url: str) -> str | None:
         """The line that keeps us from a URL, with the group it stands in; None if none does.
 
         Raises Unreadable if the rules cannot be applied to this URL.
         """
+        if is_plain(url) and not path_of(url).startswith(self._prefixes):
+            return None  # no rule can match, whichever group it stands in
         try:
             refusing = [name for name in self._asked if not self._parser.can_fetch(url, name)]
         except ValueError as error:
@@ -70,12 +73,12 @@ class Robots:
         group = name if named else _EVERYBODY
         hits = [
             rule for rule in self._rules
-            if rule.forbids and group in rule.agents and matches(rule.pattern, path)
+            if rule.forbids and group in rule.agents and rule.pattern.matches(path)
         ]  # fmt: skip
         shown = self._names[int(name.rpartition("-")[2])] if named else _EVERYBODY
         if not hits:  # protego reads a few spellings more generously
             return f"User-agent: {shown}"
-        longest = max(hits, key=lambda rule: len(rule.pattern))
+        longest = max(hits, key=lambda rule: len(rule.pattern.text))
         return f"User-agent: {shown} / {longest.line[:400]}"
 
 
@@ -101,7 +104,8 @@ def parse_robots(body: bytes, *, names: Sequence[str]) -> Robots:
         raise Unreadable(f"its rules cannot be read ({error})") from error
     folded = [_folded(number) for number in range(max(1, len(names)))]
     asked = [name for number, name in enumerate(folded) if not number or name in addressed]
-    return Robots(parser, names, rules, asked)
+    prefixes = tuple(rule.pattern.prefix for rule in rules if rule.forbids)
+    return Robots(parser, names, rules, asked, prefixes)
 
 
 def _folded(number: int) -> str:
@@ -144,7 +148,7 @@ def _read(
             continue
         in_heads = in_heads and _SITE_WIDE.match(line) is not None
         rule = _RULE.fullmatch(line)
-        yield line, _Rule(agents, line, spelled(rule[2])) if rule else None, None
+        yield line, _Rule(agents, line, PathPattern.of(rule[2])) if rule else None, None
 
 
 def _whom(value: str, names: Sequence[str]) -> str:

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from curate.license.paths import matches, path_of, spelled
+from curate.license.paths import PathPattern, path_of
 from curate.license.reservations import Unreadable
 
 WELL_KNOWN: Final = "/.well-known/tdmrep.json"
@@ -39,7 +39,7 @@ class Declaration:
 @dataclass(frozen=True, slots=True)
 class _Rule:
     location: str
-    pattern: str
+    pattern: PathPattern
     value: object
     policy: str | None
 
@@ -56,6 +56,7 @@ class TdmRules:
     """The rules of one tdmrep.json, in their order."""
 
     rules: Sequence[_Rule]
+    prefixes: tuple[str, ...]
 
     def declaration(self, url: str) -> Declaration | None:
         """What the file says of a URL of its origin; None where no rule matches.
@@ -63,10 +64,12 @@ class TdmRules:
         Raises Unreadable if the rule that decides has a value that is neither 0 nor 1.
         """
         path = path_of(url)
-        hits = [rule for rule in self.rules if matches(rule.pattern, path)]
+        if not path.startswith(self.prefixes):
+            return None
+        hits = [rule for rule in self.rules if rule.pattern.matches(path)]
         if not hits:
             return None
-        first, nearest = hits[0], max(hits, key=lambda rule: len(rule.pattern))
+        first, nearest = hits[0], max(hits, key=lambda rule: len(rule.pattern.text))
         told = [rule.declaration() for rule in (first, nearest)]
         return next((found for found in told if found.reserved), told[0])
 
@@ -82,7 +85,8 @@ def parse_tdmrep(body: bytes, *, host: str) -> TdmRules:
     if len(found) > MOST_RULES:
         raise Unreadable(f"more than {MOST_RULES} rules")
     read = (_rule(entry, number, host) for number, entry in enumerate(found))
-    return TdmRules(tuple(rule for rule in read if rule is not None))
+    rules = tuple(rule for rule in read if rule is not None)
+    return TdmRules(rules, tuple(rule.pattern.prefix for rule in rules))
 
 
 def tdm_field(reservations: Iterable[str], policies: Iterable[str] = ()) -> Declaration | None:
@@ -121,7 +125,7 @@ def _rule(entry: Any, number: int, host: str) -> _Rule | None:
         pattern = f"/{pattern}"
     policy = entry.get(POLICY)
     return _Rule(
-        location, spelled(pattern), entry.get(RESERVATION),
+        location, PathPattern.of(pattern), entry.get(RESERVATION),
         policy if isinstance(policy, str) else None,
     )  # fmt: skip
 

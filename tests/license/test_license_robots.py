@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from curate.license.paths import matches, path_of, spelled
+from curate.license.paths import PathPattern, path_of
 from curate.license.reservations import Unreadable
 from curate.license.robots import LIMIT_BYTES, parse_robots
 
@@ -66,6 +66,8 @@ EVERYBODY = "User-agent: *\n"
          "User-agent: * / Disallow: /"),
         (f"User-agent: curate\nAllow: /\nUser-agent: img2dataset\nDisallow: /\n{EVERYBODY}Allow: /",
          "/a", "User-agent: img2dataset / Disallow: /"),
+        (f"{EVERYBODY}Diasllow: /a\nDisalow /b", "/a", "User-agent: * / Diasllow: /a"),
+        (f"{EVERYBODY}Diasllow: /a\nDisalow /b", "/b", "User-agent: * / Disalow /b"),
         # as files really are
         (f"\ufeff{EVERYBODY}Disallow: /", "/a", "User-agent: * / Disallow: /"),
         ("User-agent: *\rDisallow: /a\rDisallow: /b\r", "/b", "User-agent: * / Disallow: /b"),
@@ -147,7 +149,7 @@ def test_a_rule_shown_is_one_that_matches(pattern: str, path: str) -> None:
     """What protego finds and what is shown agree: the two read patterns alike."""
     url = f"{ORIGIN}/{path.replace('*', '')}"
     shown = line(f"{EVERYBODY}Disallow: /{pattern}", url.removeprefix(ORIGIN))
-    covered = matches(spelled(f"/{pattern}"), path_of(url))
+    covered = PathPattern.of(f"/{pattern}").matches(path_of(url))
     assert (shown is not None) == covered
     if shown is not None:
         assert shown.startswith("User-agent: * / Disallow: /")
