@@ -18,11 +18,14 @@ from api_server import Answer, ApiServer, serving
 from pydantic import ValidationError
 from source_fixtures import ROOT, candidates, expected
 
+from curate.engine import run_inline
 from curate.errors import FetchError, MissingInput, RecipeError
+from curate.recipe import Recipe, recipe_from
 from curate.sources import openverse, wikimedia
 from curate.sources.openverse import Openverse
 from curate.sources.paging import Snapshot
 from curate.sources.wikimedia import Wikimedia
+from curate.store.dataset import Dataset
 
 Script = Callable[[dict[str, str], int], Answer]
 
@@ -278,6 +281,50 @@ def test_a_snapshot_belongs_to_one_query_and_notices_damage(tmp_path: Path) -> N
     assert source.inputs() != before
     with pytest.raises(MissingInput, match=r"page-000002\.json is damaged"):
         candidates(source)
+
+
+def test_a_query_that_gave_no_page_may_be_corrected(tmp_path: Path) -> None:
+    def picky(query: dict[str, str], times: int) -> Answer:
+        if query["q"] == "lighthouse":
+            return openverse_api(query, times)
+        return answer({"error": "InputError", "detail": "no"}, status=400)
+
+    with serving(picky) as server:
+        with pytest.raises(FetchError, match="page 1 did not come: http:400"):
+            openverse_source(server, tmp_path / "s", query={"q": "lighthoose"}).inputs()
+        assert len(candidates(openverse_source(server, tmp_path / "s"))) == 24
+
+
+def test_a_run_keeps_the_evidence_and_its_repetition_asks_nothing(tmp_path: Path) -> None:
+    with serving(wikimedia_api) as server:
+        recipe = live_recipe(server, tmp_path / "s")
+        run_inline(recipe, tmp_path / "one")
+    asked = len(server.asked)
+    run_inline(recipe, tmp_path / "one")
+    run_inline(recipe, tmp_path / "two")
+    one, two = Dataset.open(tmp_path / "one"), Dataset.open(tmp_path / "two")
+    assert one.manifest.dataset_digest == two.manifest.dataset_digest
+    assert len(server.asked) == asked == 3
+    rows = [row for table in one.kept("images") for row in table.to_pylist()]
+    wanted = [line.verdict for line in expected("wikimedia")]
+    assert len(rows) == sum(verdict.startswith("kept") for verdict in wanted)
+    pages = {page.sha256: page for page in Snapshot(tmp_path / "s", {}).pages()}
+    for row in rows:
+        [claim] = row["claims"]
+        page = pages[claim["response_sha256"]]
+        assert (claim["final_url"], claim["http_status"]) == (page.final_url, 200)
+        assert row["evidence_level"] == 5
+        assert wikimedia.claim_from_response(page.body, row["source_id"]) == claim["value"]
+
+
+def live_recipe(server: ApiServer, path: Path) -> Recipe:
+    source = {"kind": "wikimedia", "path": str(path), "query": {"category": "Lighthouses"},
+              "contact": "test@example.org", "min_interval_seconds": 0,
+              "endpoint": f"{server.base}/w/api.php"}  # fmt: skip
+    stages = [{"kind": "license", "policy": "sharealike"}, {"kind": "captions"}]
+    passes = [{"layer": "images", "stages": stages}]
+    value = {"name": "live", "source": source, "shard_rows": 64, "passes": passes}
+    return recipe_from(value, origin="test")
 
 
 def test_where_the_snapshot_lies_and_who_asks_is_no_part_of_what_the_data_is(

@@ -82,7 +82,7 @@ class Snapshot:
 
     def check(self) -> None:
         """Raises RecipeError if the folder holds the pages of another query."""
-        if not self._files.exists(ASKED):
+        if not self._files.exists(ASKED) or not self._files.exists(_name(1)):
             return
         was = json.loads(self._files.read(ASKED))
         if was != self._asked:
@@ -92,8 +92,9 @@ class Snapshot:
             )
 
     def begin(self) -> None:
-        """Say what is asked, once."""
-        self._files.put_if_absent(ASKED, _json(self._asked))
+        """Say what is asked; as long as no page is there, a corrected query takes its place."""
+        if not self._files.exists(_name(1)):
+            self._files.publish(ASKED, _json(self._asked))
 
     def count(self) -> int:
         """How many pages are there without a gap."""
