@@ -94,7 +94,7 @@ def _count(out: Path, letter: str) -> int:
 
 
 def test_control_characters_are_made_visible() -> None:
-    from curate.provenance.explain import printable
+    from curate.provenance.lines import printable
 
     assert printable("a\x1b[31mred\nline") == "a\\x1b[31mred\\nline"
     assert printable("x" * 1000).endswith("… (1000 characters)")

@@ -40,7 +40,9 @@ def test_a_mix_is_refused_by_name_with_the_releases_that_may_be(
     told = str(error.value)
     assert "CC-BY-SA-3.0 (6 rows)" in told and "CC-BY-SA-4.0 (1 row)" in told
     assert "leave out sharealike" in told and "not law" in told
-    assert "--groups open,sharealike" in told and "--groups open,noncommercial" in told
+    assert (
+        "--group open --group sharealike" in told and "--group open --group noncommercial" in told
+    )
     assert not (tmp_path / "all").exists(), "nothing is written before the check"
     counts = [
         export(mixed, tmp_path / g, groups=["open", g]) for g in ("sharealike", "noncommercial")
@@ -90,7 +92,9 @@ def test_every_export_ships_what_its_licences_ask(mixed: Path, tmp_path: Path) -
 def test_the_dataset_itself_says_what_may_go_together(mixed: Path) -> None:
     page = (mixed / "LICENSES.md").read_text()
     assert "These rows are not one release" in page
-    assert "--groups open,sharealike" in page and "--groups open,noncommercial" in page
+    assert (
+        "--group open --group sharealike" in page and "--group open --group noncommercial" in page
+    )
     assert "not law" in page and "privacy, publicity and trademark" in page
 
 

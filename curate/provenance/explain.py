@@ -6,20 +6,24 @@ taken for markup.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import pyarrow.compute as pc
 
-from curate import columns as c
+from curate.errors import CurateError
+from curate.provenance import lines
+from curate.provenance.artefacts import artefacts
+from curate.provenance.attribute import credit_row
+from curate.provenance.attribution_requests import withheld
 from curate.provenance.find import find_one
 from curate.provenance.places import model_name
 from curate.store.dataset import Dataset
 from curate.store.manifest import Shard
+from curate.store.tombstones import load_log
 
-LONGEST_VALUE: Final = 400
 HEAVY: Final = frozenset({"image", "thumbnail", "thumbprint", "embedded_exif", "embedded_xmp",
                           "embedded_iptc", "clip_image", "clip_text", "t5_embeddings", "latent"})  # fmt: skip
 CANDIDATE: Final = ("source", "source_id", "url", "path", "landing_url", "title", "creator",
@@ -32,6 +36,7 @@ PICTURE: Final = ("original_sha256", "original_bytes", "original_format", "origi
                   "crop_box")  # fmt: skip
 MARKS: Final = ("verdict", "stage", "reason", "measured_value", "measured_text", "retryable",
                 "related_key")  # fmt: skip
+Shards = Mapping[str, Shard]
 
 
 @dataclass(frozen=True)
@@ -51,10 +56,10 @@ class Story:
 
     def to_text(self) -> str:
         """The story as plain text."""
-        lines = [f"row {self.key}"]
+        told = [f"row {self.key}"]
         for section in self.sections:
-            lines += ["", section.title, *(f"  {line}" for line in section.lines)]
-        return "\n".join(lines)
+            told += ["", section.title, *(f"  {line}" for line in section.lines)]
+        return "\n".join(told)
 
     def __str__(self) -> str:
         return self.to_text()
@@ -63,35 +68,62 @@ class Story:
 def explain(path: str | Path, wanted: str) -> Story:
     """The story of the row with this key, unique beginning of a key, sha256, URL or source id.
 
-    Raises MissingInput if no row fits, RecipeError naming some if several do.
+    Of a removed row only key, reason and hashes are left, and its story says so. Raises
+    MissingInput if no row fits, RecipeError naming some if several do.
     """
     dataset = Dataset.open(path)
     part, key = find_one(dataset, wanted.strip())
     shards = {
         layer.name: s for layer in dataset.manifest.layers for s in layer.shards if s.part == part
     }
-    plan = _row(dataset, shards["plan"], "data", key) or {}
-    image = (
-        _row(dataset, shards["images"], "data", key)
-        or _row(dataset, shards["images"], "marks", key)
-        or {}
-    )
-    observed = _row(dataset, shards["images"], "observations", key)
-    audited = dataset.manifest.license_audited
+    verdict = _row(dataset, shards["ledger"], "data", key) or {}
+    told = _removed if verdict.get("reason") == "removed" else _told
     sections = [
-        Section("candidate", tuple(_fields(plan, CANDIDATE))),
-        Section("captions", tuple(_captions(plan))),
-        Section("licence claims, as found", tuple(_claims(plan))),
-        Section(
-            "licence decision", tuple(_fields(image, LICENSE)) if audited else ("not audited",)
-        ),
-        Section("fetched", tuple(_observed(observed)) if observed else ("no observation",)),
-        Section("picture", tuple(_fields(image, PICTURE))),
-        *_passes(dataset, shards, key),
-        Section("verdict", tuple(_verdict(dataset, shards["ledger"], key))),
+        *told(dataset, shards, key, verdict),
         Section("where it is", tuple(_places(dataset, shards, key))),
+        Section("made from it, in this folder", tuple(artefacts(dataset, part, key))),
     ]
     return Story(key, tuple(s if s.lines else Section(s.title, ("nothing",)) for s in sections))
+
+
+def _told(
+    dataset: Dataset, shards: Shards, key: str, verdict: Mapping[str, Any]
+) -> Iterator[Section]:
+    """The chapters of a row that is there, kept or not."""
+    plan = _row(dataset, shards["plan"], "data", key) or {}
+    images = shards["images"]
+    image = _row(dataset, images, "data", key) or _row(dataset, images, "marks", key) or {}
+    seen = _row(dataset, images, "observations", key) or {}
+    decided = lines.fields(image, LICENSE) if dataset.manifest.license_audited else ["not audited"]
+    yield Section("candidate", tuple(lines.fields(plan, CANDIDATE)))
+    yield Section("captions", tuple(lines.captions(plan)))
+    yield Section("licence claims, as found", tuple(lines.claims(plan.get("claims"))))
+    yield Section("licence decision", tuple(decided))
+    yield Section("asked about reservations", tuple(lines.reservations(seen)))
+    yield Section("fetched", tuple(lines.observed(seen)) or ("no observation",))
+    yield Section("picture", tuple(lines.fields(image, PICTURE)))
+    yield Section("what the picture says of itself", tuple(lines.embedded(image)))
+    yield from _passes(dataset, shards, key)
+    yield Section("verdict", tuple(_verdict(dataset, verdict, key)))
+    if verdict.get("verdict") == "kept":
+        yield Section("credit", tuple(_credit(dataset, shards["images"].part, key)))
+
+
+def _removed(
+    dataset: Dataset, shards: Shards, key: str, verdict: Mapping[str, Any]
+) -> Iterator[Section]:
+    """What a removal leaves: verdict and hashes in the ledger, and the line of the tombstone log."""
+    hashes = ("license", "original_sha256", "stored_sha256")
+    yield Section("verdict", (*lines.fields(verdict, MARKS), *lines.fields(verdict, hashes)))
+    found = []
+    try:
+        for entry in load_log(dataset.files).entries:
+            if entry.key == key and not entry.is_request:
+                found.append(f"{entry.time}, by {entry.selector}: {lines.printable(entry.reason)}")
+    except CurateError as error:
+        found.append(f"the log cannot be read: {error}")
+    yield Section("removed on request", tuple(found))
+    yield Section("everything else", ("erased: address, names, text, picture and features",))
 
 
 def _row(dataset: Dataset, shard: Shard, role: str, key: str) -> dict[str, Any] | None:
@@ -105,61 +137,26 @@ def _row(dataset: Dataset, shard: Shard, role: str, key: str) -> dict[str, Any] 
     return rows[0] if rows else None
 
 
-def _fields(row: Mapping[str, Any], names: Iterable[str]) -> Iterator[str]:
-    for name in names:
-        if row.get(name) is not None:
-            yield f"{name.replace('_', ' ')}: {printable(row[name])}"
-
-
-def _captions(row: Mapping[str, Any]) -> Iterator[str]:
-    for caption in row.get("captions") or []:
-        notes = [caption["origin"], caption["model"], caption["language"]]
-        yield f"{printable(caption['text'])}  ({', '.join(printable(n) for n in notes if n)})"
-
-
-def _claims(row: Mapping[str, Any]) -> Iterator[str]:
-    """Each claim with who made it and where, and how its words are read."""
-    from curate.license import parse
-
-    for claim in row.get("claims") or []:
-        where = printable(claim["locator"]) + (
-            f", {claim['retrieved_at']}" if claim["retrieved_at"] else ""
-        )
-        yield f"L{claim['level']} {claim['kind']}: {printable(claim['value'])}"
-        yield f"   claimed by {printable(claim['claimed_by'])} at {where}"
-        if claim["kind"] == "declaration":
-            yield "   kept as a declaration, not as found evidence"
-            continue
-        parsed = parse(claim["value"], claim["kind"])
-        yield f"   read as {parsed.token} ({parsed.reason})"
-
-
-def _observed(row: Mapping[str, Any]) -> Iterator[str]:
-    names = [f.name for f in (c.OBSERVED_AT, c.HTTP_STATUS, c.FINAL_URL, c.FETCH_ATTEMPTS,
-                              c.FETCH_SECONDS, c.RESPONSE_HEADERS)]  # fmt: skip
-    return _fields(row, names)
-
-
-def _passes(dataset: Dataset, shards: Mapping[str, Shard], key: str) -> Iterator[Section]:
+def _passes(dataset: Dataset, shards: Shards, key: str) -> Iterator[Section]:
     """What each later layer holds of the row: a mark, or features and the models they are from."""
     for layer in dataset.manifest.layers:
         if layer.name in ("plan", "images", "ledger"):
             continue
         shard = shards[layer.name]
         data, marked = _row(dataset, shard, "data", key), _row(dataset, shard, "marks", key)
-        lines = list(_fields(marked or {}, MARKS))
-        lines += _fields(data or {}, [name for name in data or {} if name != "key"])
+        told = list(lines.fields(marked or {}, MARKS))
+        told += lines.fields(data or {}, [name for name in data or {} if name != "key"])
         if data is not None:
-            lines += [
+            told += [
                 f"{kind}: {model_name(info.ref)}, digest {info.digest[:16]}"
                 for kind, info in layer.models.items()
             ]
-        if layer.name.startswith("verdicts/") and not lines:
-            lines = ["passed" if _reached(dataset, shards, layer.name, key) else "did not get here"]
-        yield Section(layer.name, tuple(lines) or ("did not get here",))
+        if layer.name.startswith("verdicts/") and not told:
+            told = ["passed" if _reached(dataset, shards, layer.name, key) else "did not get here"]
+        yield Section(layer.name, tuple(told) or ("did not get here",))
 
 
-def _reached(dataset: Dataset, shards: Mapping[str, Shard], layer: str, key: str) -> bool:
+def _reached(dataset: Dataset, shards: Shards, layer: str, key: str) -> bool:
     """Whether a row was still alive when a barrier decided: no earlier layer marked it."""
     for name, shard in shards.items():
         if name == layer:
@@ -169,8 +166,8 @@ def _reached(dataset: Dataset, shards: Mapping[str, Shard], layer: str, key: str
     return True
 
 
-def _verdict(dataset: Dataset, ledger: Shard, key: str) -> Iterator[str]:
-    yield from _fields(_row(dataset, ledger, "data", key) or {}, MARKS)
+def _verdict(dataset: Dataset, row: Mapping[str, Any], key: str) -> Iterator[str]:
+    yield from lines.fields(row, MARKS)
     copies = []
     for table in dataset.tables("ledger", ["key", "related_key"]):
         copies += table.filter(pc.fill_null(pc.equal(table["related_key"], key), False))[
@@ -180,16 +177,16 @@ def _verdict(dataset: Dataset, ledger: Shard, key: str) -> Iterator[str]:
         yield f"kept in place of {len(copies)} duplicates: {', '.join(copy[:16] for copy in copies[:8])}"
 
 
-def _places(dataset: Dataset, shards: Mapping[str, Shard], key: str) -> Iterator[str]:
+def _credit(dataset: Dataset, part: str, key: str) -> Iterator[str]:
+    credit = credit_row(dataset, part, key, withheld(dataset))
+    yield lines.printable(credit.text)
+    if credit.missing:
+        yield f"the licence asks for it and nobody stated it: {credit.missing}"
+
+
+def _places(dataset: Dataset, shards: Shards, key: str) -> Iterator[str]:
     """Every file that holds the row: what a removal would have to rewrite."""
     for shard in shards.values():
         for entry in shard.files:
             if pc.any(pc.equal(dataset.read(entry, ["key"])["key"], key)).as_py():
                 yield entry.path
-
-
-def printable(value: Any) -> str:
-    """Any value as one short line of printable characters."""
-    text = value if isinstance(value, str) else repr(value)
-    shown = "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text[:LONGEST_VALUE])
-    return shown + (f"… ({len(text)} characters)" if len(text) > LONGEST_VALUE else "")

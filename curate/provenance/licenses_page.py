@@ -20,6 +20,7 @@ from curate.provenance.licensing import (
     known_tool,
 )
 from curate.provenance.markdown import inline, table
+from curate.provenance.release import group_options
 from curate.store.files import LocalFiles
 
 LICENSES: Final = "LICENSES.md"
@@ -140,5 +141,5 @@ def _mixing(rows: Mapping[str, int]) -> Iterable[str]:
     yield "These rows are not one release:"
     yield "\n".join(f"- {inline(str(clash))}" for clash in found)
     yield "Releases apart: " + "; ".join(
-        f"`curate export … --groups {','.join(groups)}`" for groups in releases(rows)
+        f"`curate export … {group_options(groups)}`" for groups in releases(rows)
     ) + "."  # fmt: skip

@@ -85,8 +85,13 @@ def refusal(found: Sequence[Clash], rows: Mapping[str, int]) -> str:
     lines += [f"  {clash}" for clash in found]
     without = [group for group in GROUPS if any(group in clash.groups for clash in found)]
     lines.append(f"leave out {' and '.join(without)}, or make releases apart:")
-    lines += [f"  --groups {','.join(groups)}" for groups in releases(rows)]
+    lines += [f"  {group_options(groups)}" for groups in releases(rows)]
     return "\n".join(lines)
+
+
+def group_options(groups: Sequence[str]) -> str:
+    """Groups as `curate export` takes them."""
+    return " ".join(f"--group {group}" for group in groups)
 
 
 def view(dataset: Dataset, groups: Sequence[Group]) -> Dataset:
