@@ -129,7 +129,7 @@ def _values(table: pa.Table) -> list[set[str]]:
 def test_wikimedia_follows_continue_and_shows_each_file_once(tmp_path: Path) -> None:
     with serving(wikimedia_api) as server:
         rows = candidates(wikimedia_source(server, tmp_path / "s")).to_pylist()
-    assert [row["source_id"] for row in rows] == [str(700 + n) for n in range(24)]
+    assert [row["source_id"] for row in rows] == [str(700 + n) for n in range(25)]
     wanted = [line.verdict for line in expected("wikimedia")]
     assert [row["defect"] for row in rows] == [
         verdict if verdict.startswith(("not_an", "malformed")) else None for verdict in wanted
@@ -230,7 +230,7 @@ def test_maxlag_is_waited_out_and_other_errors_are_told(tmp_path: Path) -> None:
         return wikimedia_api(query, times)
 
     with serving(lagging) as server:
-        assert len(candidates(wikimedia_source(server, tmp_path / "a"))) == 24
+        assert len(candidates(wikimedia_source(server, tmp_path / "a"))) == 25
     assert len(server.asked) == 4
     bad = {"error": {"code": "invalidcategory", "info": "The category name is not valid"}}
     with (

@@ -15,7 +15,7 @@ from curate.license.sources import object_of
 from curate.license.text import LIMIT, parse_text
 from curate.license.tools import tool
 from curate.license.urls import parse_url
-from curate.license.words import word_set
+from curate.license.words import NOT, word_set
 
 WIKITEXT_LIMIT: Final = 16384
 _PLACES: Final = 60
@@ -24,8 +24,21 @@ _PLACES: Final = 60
 _ALL: Final = {"cc-by-sa-all": "CC-BY-SA", "cc-by-all": "CC-BY", "cc-sa-all": "CC-BY-SA"}
 _RESTRICTED = re.compile(
     r"(?:no[ -]?(?:license|permission|source)|copyvio|delete|speedy|fair[ -]?use|non-free|"
-    r"license ?review.*fail|flickrreview.*fail|dw no source|unfree)",
+    r"license ?review.*fail|flickrreview.*fail|dw no source|unfree|disputed|dubious|"
+    r"wrong[ -]?licen|bad[ -]?licen|incorrect[ -]?licen|nld|nsd|npd|no[ -]?licen)",
     re.IGNORECASE,
+)
+_AGAINST: Final = frozenset(
+    {"negated", "all_rights_reserved", "conflict", "lookalike", "impossible"}
+)
+"""What one field says that the others' tool does not outweigh: an address that only looks right too."""
+_NUMBERED = re.compile(r"^\s*[0-9]+\s*=")
+_FAILED = re.compile(r"fail|mismatch|changed|bad|error|not ?found|unfree", re.IGNORECASE)
+_COMMENT = re.compile(r"<!--.*?(?:-->|$)", re.DOTALL)
+_SHOWN_ONLY = re.compile(
+    r"<(?P<tag>nowiki|pre|code|source|syntaxhighlight|s|del|strike|includeonly)\b[^<>]*>"
+    r".*?(?:</(?P=tag)\s*>|$)",
+    re.DOTALL | re.IGNORECASE,
 )
 _QUOTING = word_set("tl tlx tlp t tlc nowiki not-licensed tls template")
 
@@ -54,6 +67,9 @@ def _code(text: str) -> Parsed:
         return accepted(tool("PD-US-GOV"), "source_rule", text)
     if folded in ("cc-pd-mark", "pdmark-owner", "cc-pdm", "cc-pd-mark-1.0", "pdm-owner"):
         return accepted(tool("CC-PDM-1.0"), "source_rule", text)
+    british = re.fullmatch(r"ogl-?([123])(?:\.0)?", folded)
+    if british:
+        return accepted(tool(f"OGL-UK-{british[1]}.0"), "source_rule", text)
     if re.fullmatch(r"pd(?:-.*)?|cc-pd|public-domain", folded):
         return ambiguous("public_domain", text)
     migrated = re.fullmatch(r"(cc-by-sa-3\.0)-migrated(?:-with-disclaimers)?", folded)
@@ -66,21 +82,28 @@ def _code(text: str) -> Parsed:
 
 def _extmetadata(value: dict[str, Any]) -> Parsed:
     """Code, short name and address must agree; the address settles what the names leave open."""
+    if _text_of(value.get("NonFree")).lower() in ("true", "1", "yes"):
+        return rejected("rights_statement", "NonFree")
     claims = []
     for name in ("LicenseUrl", "License", "LicenseShortName", "UsageTerms"):
-        entry = value.get(name)
-        raw = entry.get("value") if isinstance(entry, dict) else entry
-        if isinstance(raw, str) and raw.strip():
+        raw = _text_of(value.get(name))
+        if raw.strip():
             claims.append(parse_url(raw) if name == "LicenseUrl" else wikimedia(raw))
     known = [claim for claim in claims if claim.id]
     if not claims:
         return rejected("no_licence")
     if not known:
         return next((c for c in claims if c.status == "ambiguous"), claims[0])
-    against = [c for c in claims if c.reason in ("negated", "all_rights_reserved", "conflict")]
+    against = [claim for claim in claims if claim.reason in _AGAINST]
     if len({claim.id for claim in known}) > 1 or against:
         return ambiguous("conflict", " | ".join(claim.matched or "" for claim in claims))
     return next((c for c in known if c.reason == "choice"), known[0])
+
+
+def _text_of(entry: object) -> str:
+    """The value of a field of extmetadata, empty where it is no text."""
+    raw = entry.get("value") if isinstance(entry, dict) else entry
+    return str(raw) if isinstance(raw, (str, bool, int)) else ""
 
 
 def _bare(answers: list[Parsed], text: str) -> Parsed:
@@ -100,20 +123,38 @@ def wikimedia_wikitext(text: str) -> Parsed:
     """The licence templates of a file page."""
     if len(text) > WIKITEXT_LIMIT:
         return rejected("too_long", text[:80])
-    plain = re.sub(r"<!--.*?(?:-->|$)|<nowiki>.*?(?:</nowiki>|$)", "", text, flags=re.S)
+    plain = _SHOWN_ONLY.sub("", _COMMENT.sub("", text))
     answers = []
     for count, template in enumerate(_templates(plain)):
         if count > _PLACES:
             return ambiguous("conflict", text)
         name, arguments = template[0].strip(), template[1:]
-        if _RESTRICTED.match(name):
+        if _RESTRICTED.match(name) or _failed_review(name, arguments):
             return ambiguous("contradiction", name)
         answer = _template(name, arguments)
         if answer is not None:
             answers.append(answer)
+    if any(answer.id for answer in answers) and _denied(plain):
+        return ambiguous("contradiction", plain.strip())
     if not answers:
         return rejected("empty" if not plain.strip() else "unrecognised", plain.strip())
     return _bare(answers, plain.strip())
+
+
+def _failed_review(name: str, arguments: list[str]) -> bool:
+    review = re.match(r"flickr|licen[sc]e ?review", name, re.IGNORECASE)
+    return bool(review) and any(_FAILED.search(argument) for argument in arguments)
+
+
+def _denied(text: str) -> bool:
+    """Whether a word of negation stands in a line with a template, outside of all templates."""
+    inner = re.compile(r"\{\{[^{}]*\}\}")
+    for _ in range(_PLACES):
+        text, found = inner.subn("\0", text)
+        if not found:
+            break
+    lines = [line for line in text.split("\n") if "\0" in line]
+    return any(set(re.findall(r"[^\W\d_]+", line.lower())) & NOT for line in lines)
 
 
 def _template(name: str, arguments: list[str]) -> Parsed | None:
@@ -122,9 +163,12 @@ def _template(name: str, arguments: list[str]) -> Parsed | None:
     if folded in ("self", "dual-license", "multilicense", "multi-license", "self2", "self3"):
         if len(arguments) > _PLACES:
             return ambiguous("conflict", name)
-        arms = [_template(a.strip(), []) for a in arguments if "=" not in a and a.strip()]
+        given = [_NUMBERED.sub("", argument).strip() for argument in arguments]
+        arms = [_template(a, []) for a in given if a and "=" not in a]
         real = [arm for arm in arms if arm is not None]
         return elect(real, "{{" + name + "|" + "|".join(arguments) + "}}") if real else None
+    if re.fullmatch(r"gfdl-1\.[123](?:-only)?", folded):
+        return _code(folded)
     if folded.startswith("gfdl"):
         parts = [ambiguous("versionless", name, "GFDL")]
         if any(re.fullmatch(r"\s*migration\s*=\s*relicense\s*", a) for a in arguments):
