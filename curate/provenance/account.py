@@ -103,13 +103,20 @@ def check_record(dataset: Dataset, plan: Plan | None, recipe: Recipe | None) -> 
     }  # fmt: skip
     if plan is not None:
         told |= {"recipe": plan.recipe, "inputs": plan.inputs}
-    if plan is not None and recipe is not None and plan.source != recipe.source.identity():
+    if plan and recipe and not _fits(plan.source, recipe.source.identity()):
         yield f"{PLAN}: source is not the source of the recipe beside it"
     for name, derived in told.items():
         if record.get(name) != derived:
             yield f"{RECORD}: {name} is {shown(record.get(name))}, expected {shown(derived)}"
     if recipe is not None and manifest.license_audited != (recipe.license_stage is not None):
         yield f"MANIFEST.json: license_audited is {manifest.license_audited}, which the recipe contradicts"
+
+
+def _fits(told: Any, here: Any) -> bool:
+    """Whether settings are those told; ones that a later version of this program added may be more."""
+    if isinstance(told, dict) and isinstance(here, dict):
+        return all(name in here and _fits(value, here[name]) for name, value in told.items())
+    return bool(told == here)
 
 
 def _parsed(dataset: Dataset) -> dict[str, Any]:

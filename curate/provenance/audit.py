@@ -7,8 +7,9 @@ under the promise that it breaks.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Final
 
 from pydantic import ValidationError
 
@@ -17,37 +18,35 @@ from curate.plan import PLAN, Plan
 from curate.provenance import (
     account,
     chain,
-    derived,
-    evidence,
     identity,
     lineage,
     pages,
     partition,
     pictures,
-    rejudge,
     remade,
     removals,
 )
 from curate.provenance.findings import AuditResult, bounded
+from curate.provenance.narrow import NarrowDataset
 from curate.provenance.promises import Findings, Kept
+from curate.provenance.rows import RowChecks, guarded
 from curate.provenance.telling import Seen, tell
 from curate.recipe import Recipe, recipe_from
-from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
 from curate.store.manifest import MANIFEST, Manifest, bytes_digest, dataset_digest
 
-CANNOT_JUDGE = (*chain.READ_ERRORS, KeyError, TypeError, CurateError)
-"""What forged columns and values raise in code that is right to expect the real ones."""
+CREDITS_AGAIN: Final = 2_000
+"""Kept rows up to which the credits are made again unasked; beyond, their pages are hashed."""
 
 
-def audit(path: str | Path, *, hashes: bool = False, pixels: bool = False) -> AuditResult:
+def audit(path: str | Path, *, hashes: bool = False, full: bool = False) -> AuditResult:
     """Audit a dataset directory.
 
     Without `hashes`: commits, sizes, footers, schemas, keys, licences, verdicts, counts and
     digests of the small layers. With it also every byte of every file, every picture and model
-    value; `pixels` (which asks for `hashes` too) decodes every picture instead of a sample. Memory
-    is bounded by one part, and by what a barrier holds of its narrow columns. Raises MissingInput
-    if there is no manifest.
+    value. `full`, which includes `hashes`, decodes every picture and makes every credit again
+    instead of a sample. Memory is bounded by one part, and by what a barrier holds of its narrow
+    columns. Raises MissingInput if there is no manifest.
     """
     files = LocalFiles(path)
     if not files.exists(MANIFEST):
@@ -58,7 +57,8 @@ def audit(path: str | Path, *, hashes: bool = False, pixels: bool = False) -> Au
         return AuditResult(
             False, "", "", 0, {}, {}, findings.problems, [], [], findings.promises()
         )  # fmt: skip
-    return _Audit(Dataset(files, manifest), findings, hashes=hashes or pixels, pixels=pixels).run()
+    dataset = NarrowDataset(files, manifest)
+    return _Audit(dataset, findings, hashes=hashes or full, full=full).run()
 
 
 def _read_manifest(files: LocalFiles, findings: Findings) -> Manifest | None:
@@ -79,14 +79,15 @@ class _Audit:
     """One audit under way: what it reads, and what it has found so far."""
 
     def __init__(
-        self, dataset: Dataset, findings: Findings, *, hashes: bool, pixels: bool
-    ) -> None:  # fmt: skip
+        self, dataset: NarrowDataset, findings: Findings, *, hashes: bool, full: bool
+    ) -> None:
         self.dataset = dataset
-        self.hashes, self.pixels = hashes, pixels
+        self.hashes, self.full = hashes, full
         self.findings = findings
         self.notes: list[str] = []
         self.seen = Seen(hashes=hashes)
-        self.shards = partition.by_part(dataset)
+        self.parts = partition.by_part(dataset)
+        self.chain = chain.Chain()
 
     def run(self) -> AuditResult:
         structure = list(chain.check_layers(self.dataset.manifest))
@@ -94,46 +95,52 @@ class _Audit:
         needed = ("plan", "images", "ledger")
         if any(f"layer {name!r}" in problem for problem in structure for name in needed):
             return self._result([])
-        recipe = self._recipe()
-        check = pictures.picture_check(
-            self.dataset.manifest, remade.tolerance(recipe), every=self.pixels
-        )
-        self.chain = chain.follow(self.dataset, hashes=self.hashes, pictures=check)
+        self.chain = chain.read_commits(self.dataset)
+        plan, found = account.read_plan(self.dataset, self.chain)
+        recipe = self._recipe(plan)
+        rows = RowChecks(self.dataset, recipe, plan, self.parts)
+        self._look(recipe, rows)
         for promise, problem in self.chain.problems:
             self.findings.add(promise, [problem])
-        self.seen.pictures = self.chain.counted
         self.notes += bounded(chain.strays(self.dataset))
-        plan, found = account.read_plan(self.dataset, self.chain)
         self.findings.add(Kept.LINEAGE, found)
         self.findings.add(Kept.CONSERVATION, account.check_rows(self.dataset))
-        self._follow_rows(plan, recipe)
+        self._follow(plan, recipe, rows)
         self._account(plan, recipe)
-        return self._result(tell(self.dataset, plan, recipe, self.findings, self.seen))
+        return self._result(tell(self.dataset, recipe, self.findings, self.seen))
 
-    def _follow_rows(self, plan: Plan | None, recipe: Recipe | None) -> None:
+    def _look(self, recipe: Recipe | None, rows: RowChecks) -> None:
+        """Hash files on threads and judge rows on this one, at the same time."""
+        manifest = self.dataset.manifest
+        check = pictures.picture_check(manifest, remade.tolerance(recipe), every=self.full)
+        with ThreadPoolExecutor(max_workers=1) as beside:
+            files = beside.submit(
+                chain.follow, self.dataset, self.chain, hashes=self.hashes, pictures=check
+            )
+            rows.run(self.chain.commits)
+            files.result()
+        self.seen.pictures = self.chain.counted
+
+    def _follow(self, plan: Plan | None, recipe: Recipe | None, rows: RowChecks) -> None:
         """Lineage, identities, and every part's rows through all layers."""
+        add = self.findings.add
         if recipe is not None:
-            self._each_layer(
-                Kept.LINEAGE, lambda: lineage.check_lineage(self.dataset, recipe, self.chain)
+            made = guarded(
+                lambda: lineage.check_lineage(self.dataset, recipe, self.chain), "lineage"
             )
-        if plan is not None and recipe is not None:
-            self._each_layer(
-                Kept.SAME_DATA, lambda: identity.check_identity(self.dataset, plan, recipe)
-            )
-            self.notes += identity.other_versions(plan, recipe)
-        self._each_part(Kept.CONSERVATION, self._conserved)
-        if recipe is None:
-            return
-        self._each_part(Kept.SAME_DATA, lambda part: self._judged(recipe, part))
-        self._each_part(Kept.LICENSE_FIRST, lambda part: self._fetched(recipe, part))
-        self._each_part(Kept.EVIDENCE, lambda part: self._evident(recipe, part))
-        self._each_part(Kept.EVIDENCE, lambda part: self._derived(recipe, part))
-        self._removed(plan, recipe)
+            add(Kept.LINEAGE, bounded(made))
+            if plan is not None:
+                same = guarded(
+                    lambda: identity.check_identity(self.dataset, plan, recipe), "identity"
+                )
+                add(Kept.SAME_DATA, bounded(same))
+                self.notes += identity.other_versions(plan, recipe)
+        self.seen.tally, self.seen.evidence = rows.file(self.findings, self._damaged)
+        add(Kept.LINEAGE, rows.log.told())
+        if told := removals.told(self.dataset):
+            self.findings.looked(Kept.LINEAGE, told)
         if self._sound():
-            self._each_layer(
-                Kept.SAME_DATA,
-                lambda: rejudge.check_barriers(self.dataset, recipe, self.chain.commits),
-            )
+            add(Kept.SAME_DATA, rows.barriers.told())
 
     def _account(self, plan: Plan | None, recipe: Recipe | None) -> None:
         """The run's own account, and the pages."""
@@ -148,13 +155,11 @@ class _Audit:
             self._count_damaged()
 
     def _sound(self) -> bool:
-        return not any(self._damaged(part) for part in self.shards)
+        return not any(self._damaged(part) for part in self.parts)
 
-    def _recipe(self) -> Recipe | None:
-        """The recipe that the plan keeps; what is wrong with the plan itself is said later."""
-        try:
-            plan = Plan.model_validate_json(self.dataset.files.read(PLAN))
-        except (CurateError, ValueError, OSError):
+    def _recipe(self, plan: Plan | None) -> Recipe | None:
+        """The recipe that the plan keeps; what is wrong with the plan itself is said elsewhere."""
+        if plan is None:
             return None
         try:
             return recipe_from(plan.recipe, origin=PLAN)
@@ -162,69 +167,19 @@ class _Audit:
             self.findings.add(Kept.LINEAGE, [f"{PLAN}: its recipe does not load: {error}"])
             return None
 
-    def _each_layer(self, promise: Kept, check: Callable[[], Iterable[str]]) -> None:
-        """Run a check over the whole dataset; a damaged file that stops it has been said."""
-        try:
-            self.findings.add(promise, bounded(check()))
-        except CANNOT_JUDGE as error:
-            self.findings.add(promise, [f"cannot be judged: {_first_line(error)}"])
-
-    def _each_part(self, promise: Kept, check: Callable[[str], Iterable[str]]) -> None:
-        """Run a check over all parts; damage that stops it in one part does not stop the others."""
-
-        def found() -> Iterable[str]:
-            for part in self.shards:
-                if self._damaged(part):
-                    continue
-                try:
-                    yield from check(part)
-                except CANNOT_JUDGE as error:
-                    kind = type(error).__name__
-                    yield f"part {part} cannot be judged: {kind}: {_first_line(error)}"
-
-        for problem in bounded(found()):
-            licensed = promise is Kept.SAME_DATA and _of_license(problem)
-            self.findings.add(Kept.LICENSE_FIRST if licensed else promise, [problem])
-
     def _damaged(self, part: str) -> bool:
         """Whether a small file of the part is damaged, which has been said already."""
-        shards = self.shards[part]
+        shards = self.parts[part]
         entries = [entry for shard in shards.values() for entry in shard.files]
         whole = len(shards) == len(self.dataset.manifest.layers)
         return not whole or any(entry.path in self.chain.unreadable for entry in entries)
-
-    def _conserved(self, part: str) -> Iterable[str]:
-        return partition.check_part(self.dataset, part, self.shards[part], self.seen.tally)
-
-    def _judged(self, recipe: Recipe, part: str) -> Iterable[str]:
-        return rejudge.check_candidates(self.dataset, recipe, part, self.shards[part])
-
-    def _fetched(self, recipe: Recipe, part: str) -> Iterable[str]:
-        shards, count = self.shards[part], self.seen.evidence
-        return evidence.check_fetched(self.dataset, recipe, part, shards, count)
-
-    def _evident(self, recipe: Recipe, part: str) -> Iterable[str]:
-        shards, count = self.shards[part], self.seen.evidence
-        return evidence.check_evidence(self.dataset, recipe, part, shards, count)
-
-    def _derived(self, recipe: Recipe, part: str) -> Iterable[str]:
-        return derived.check_derived(self.dataset, recipe, part, self.shards[part])
-
-    def _removed(self, plan: Plan | None, recipe: Recipe) -> None:
-        """Removals: the log and its receipts, and each part's rows against it."""
-        if plan is not None:
-            self._each_layer(Kept.LINEAGE, lambda: removals.check_log(self.dataset, plan, recipe))
-        check = removals.part_check(self.dataset, recipe)
-        self._each_part(Kept.LINEAGE, lambda part: check(part, self.shards[part]))
-        if told := removals.told(self.dataset):
-            self.findings.looked(Kept.LINEAGE, told)
 
     def _count_damaged(self) -> None:
         """Damaged parts were not followed; their ledgers are counted where they can be read."""
         self.notes.append(
             "parts with damage were not followed: barriers, counts and funnel were not checked"
         )
-        for shards in self.shards.values():
+        for shards in self.parts.values():
             entries = [entry for shard in shards.values() for entry in shard.files]
             damaged = any(entry.path in self.chain.unreadable for entry in entries)
             ledger = shards["ledger"].file("data") if "ledger" in shards else None
@@ -241,12 +196,3 @@ class _Audit:
             problems=self.findings.problems, notes=[*self.notes, *notes],
             verified=self.seen.verified, promises=self.findings.promises(),
         )  # fmt: skip
-
-
-def _of_license(problem: str) -> bool:
-    """Whether a verdict or value that was not the one derived again is about a licence."""
-    return any(word in problem for word in ("license", "evidence_level", "is of group", "claims"))
-
-
-def _first_line(error: BaseException) -> str:
-    return (str(error).splitlines() or [type(error).__name__])[0]

@@ -8,10 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Final, TypeVar
+from typing import Final
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 from curate import columns as c
 from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
-from curate.provenance.findings import bounded
+from curate.provenance.findings import bounded, flat
 from curate.provenance.pictures import PictureCheck, PictureCount
 from curate.provenance.promises import Kept
 from curate.provenance.values import check_values, valued
@@ -33,12 +33,14 @@ LAYERS_READ_WHOLE: Final = ("plan", "ledger")
 KNOWN: Final[Mapping[str, pa.Field]] = {
     value.name: value for value in vars(c).values() if isinstance(value, pa.Field)
 }
+MODEL: Final = b"curate.model"
+GROUPS_AT_ONCE: Final = 16
+"""Row groups whose columns, without the pictures, are read together: 1,024 rows of 64 a group."""
 READ_ERRORS: Final = (OSError, pa.ArrowException, StoreError, ValueError)
 
 
 Found = tuple[Kept, str]
 """A problem, and the promise that it breaks."""
-T = TypeVar("T")
 
 
 @dataclass
@@ -101,48 +103,75 @@ def check_layers(manifest: Manifest) -> Iterator[str]:
             seen.add(entry.path)
 
 
-def follow(dataset: Dataset, *, hashes: bool, pictures: PictureCheck) -> Chain:
-    """Read every commit and look at every file that the manifest names.
+def read_commits(dataset: Dataset) -> Chain:
+    """Every commit that the manifest names, with what is wrong with those that do not fit it."""
+    chain = Chain()
+    for layer in dataset.manifest.layers:
+        for shard in layer.shards:
+            found = _check_commit(dataset, layer, shard, chain)
+            chain.problems += [(Kept.EXACTLY_ONCE, problem) for problem in found]
+    return chain
+
+
+def follow(dataset: Dataset, chain: Chain, *, hashes: bool, pictures: PictureCheck) -> None:
+    """Look at every file that the manifest names, and add what is found to the chain.
 
     Without `hashes` files are checked by size, footer and schema, and the small layers (plan,
     ledger, marks) by content; with it every byte and every content digest is, every picture by
-    its hash and header, and the values of model columns. Memory holds a row group a thread.
+    its hash and header, and the values of model columns. Memory holds a few row groups a thread.
     """
-    chain = Chain()
-    shards = [(layer, shard) for layer in dataset.manifest.layers for shard in layer.shards]
-    for layer, shard in shards:
-        found = _check_commit(dataset, layer, shard, chain)
-        chain.problems += [(Kept.EXACTLY_ONCE, problem) for problem in found]
-    files = [(layer, entry) for layer, shard in shards for entry in shard.files]
-    jobs: list[Callable[[], Report]] = []
-    for layer, entry in files:
-        look = _Look(dataset, layer, entry, pictures, hashes=hashes)
-        jobs += [look.bytes, look.content]
-    with ThreadPoolExecutor(max_workers=_cores()) as pool:
-        reports = _in_order(pool, jobs)
-        for (_, entry), whole, content in zip(files, reports, reports, strict=True):
-            told = whole if whole.damaged else content
-            chain.problems += told.problems
-            chain.counted.add(told.counted)
-            if told.damaged:
-                chain.unreadable.add(entry.path)
-    return chain
+    shards = ((layer, shard) for layer in dataset.manifest.layers for shard in layer.shards)
+    looks = (
+        _Look(dataset, layer, entry, pictures, hashes=hashes)
+        for layer, shard in shards
+        for entry in shard.files
+    )
+    for look, report in _reports(looks):
+        chain.problems += report.problems
+        chain.counted.add(report.counted)
+        if report.damaged:
+            chain.unreadable.add(look.entry.path)
+
+
+def _reports(looks: Iterable[_Look]) -> Iterator[tuple[_Look, Report]]:
+    """What is found in each file, in order, with a few files ahead: neither findings nor jobs pile up.
+
+    A file's content is looked at once its bytes were read and found to be those told, so that
+    nothing else is parsed; the other threads go on with the bytes of the next files.
+    """
+    cores = _cores()
+    with ThreadPoolExecutor(max_workers=cores) as pool:
+        whole: deque[tuple[_Look, Future[Report]]] = deque()
+        waiting: deque[tuple[_Look, Future[Report]]] = deque()
+        for look in looks:
+            whole.append((look, pool.submit(look.bytes)))
+            if len(whole) > cores:
+                waiting.append(_then_content(pool, *whole.popleft()))
+            if len(waiting) > 2 * cores:
+                yield _done(*waiting.popleft())
+        while whole:
+            waiting.append(_then_content(pool, *whole.popleft()))
+        while waiting:
+            yield _done(*waiting.popleft())
+
+
+def _then_content(
+    pool: ThreadPoolExecutor, look: _Look, whole: Future[Report]
+) -> tuple[_Look, Future[Report]]:
+    def content() -> Report:
+        report = whole.result()
+        return report if report.damaged else look.content()
+
+    return look, pool.submit(content)
+
+
+def _done(look: _Look, content: Future[Report]) -> tuple[_Look, Report]:
+    return look, content.result()
 
 
 def _cores() -> int:
     """Processors that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
-
-
-def _in_order(pool: ThreadPoolExecutor, jobs: Iterable[Callable[[], T]]) -> Iterator[T]:
-    """Results in the order of the jobs, with a few ahead: neither results nor jobs pile up."""
-    waiting: deque[Future[T]] = deque()
-    for job in jobs:
-        waiting.append(pool.submit(job))
-        if len(waiting) >= 4 * _cores():
-            yield waiting.popleft().result()
-    while waiting:
-        yield waiting.popleft().result()
 
 
 def strays(dataset: Dataset) -> Iterator[str]:
@@ -205,7 +234,7 @@ def _rows(commit: Commit, role: str) -> int:
 
 @dataclass(frozen=True)
 class _Look:
-    """One file to look at, in two jobs that share no state: its bytes, and what it holds."""
+    """One file to look at, in two jobs: its bytes, and then what it holds."""
 
     dataset: Dataset
     layer: Layer
@@ -246,8 +275,6 @@ class _Look:
     def content(self) -> Report:
         """Whether rows, schema, content digest, pictures and model values are as told."""
         report = Report()
-        if next(self._missing(), None) is not None:
-            return report  # said by `bytes`
         try:
             self._read(report)
         except (*READ_ERRORS, KeyError) as error:
@@ -256,8 +283,9 @@ class _Look:
         return report
 
     def _read(self, report: Report) -> None:
-        entry = self.entry
-        with pq.ParquetFile(self.dataset.path(entry), pre_buffer=False) as file:
+        entry, path = self.entry, self.dataset.path(self.entry)
+        source = pa.memory_map(str(path)) if self.hashes else path  # just read whole: it is cached
+        with pq.ParquetFile(source, pre_buffer=False) as file:
             if file.metadata.num_rows != entry.rows:
                 told = f"{file.metadata.num_rows} rows, the manifest says {entry.rows}"
                 report.damage([f"{entry.path}: {told}"])
@@ -267,29 +295,45 @@ class _Look:
                 self._digest(file, report)
 
     def _digest(self, file: pq.ParquetFile, report: Report) -> None:
-        """Every row once, a row group at a time; each picture is hashed once for all checks."""
+        """Every row once; pictures a row group at a time, each hashed once for all checks."""
         schema = file.schema_arrow
         digest = TableDigest(schema)
-        pictured = self.hashes and _is_pictured(schema)
+        pictured = c.IMAGE.name in schema.names
+        others = [name for name in schema.names if not (pictured and name == c.IMAGE.name)]
         found: list[Found] = []
-        for group in range(file.num_row_groups):
-            rows = file.read_row_group(group, use_threads=False).combine_chunks()
-            known = {}
-            if pictured and len(rows):
-                files = pc.struct_field(rows[c.IMAGE.name].chunk(0), "bytes")
-                known[c.IMAGE.name] = file_sha256s(files)
-                seen = self.pictures.rows(
-                    self.entry.path, rows, known[c.IMAGE.name], report.counted
-                )
-                found += [(Kept.EVIDENCE, problem) for problem in bounded(seen)]
+        for start in range(0, file.num_row_groups, GROUPS_AT_ONCE):
+            groups = range(start, min(start + GROUPS_AT_ONCE, file.num_row_groups))
+            rows = file.read_row_groups(list(groups), columns=others, use_threads=False)
+            rows = rows.combine_chunks()
+            digest.update(rows)
             if self.hashes and valued(schema):
                 values = bounded(check_values(self.entry.path, rows))
                 found += [(Kept.SAME_DATA, problem) for problem in values]
-            digest.update(rows, known)
+            if pictured:
+                seen = self._pictures(file, groups, rows, digest, report.counted)
+                found += [(Kept.EVIDENCE, problem) for problem in bounded(seen)]
         if digest.hexdigest() != self.entry.content_digest:
             what = "the content is not the one whose digest the manifest carries"
             report.damage([f"{self.entry.path}: {what}"])
         report.problems += found
+
+    def _pictures(
+        self, file: pq.ParquetFile, groups: Iterable[int], rows: pa.Table, digest: TableDigest,
+        count: PictureCount,
+    ) -> Iterator[str]:  # fmt: skip
+        """Problems of the pictures in some row groups, which are digested on the way."""
+        checked, at = self.hashes and _is_pictured(file.schema_arrow), 0
+        for group in groups:
+            column = file.read_row_group(group, columns=[c.IMAGE.name], use_threads=False)
+            images = flat(column[c.IMAGE.name])
+            known = None
+            if checked and len(images):
+                files = pc.struct_field(images, "bytes")
+                known = file_sha256s(files)
+                own = rows.slice(at, len(images))
+                yield from self.pictures.rows(self.entry.path, own, files, known, count)
+            digest.add(c.IMAGE.name, images, known)
+            at += len(images)
 
 
 def _is_pictured(schema: pa.Schema) -> bool:
@@ -310,3 +354,11 @@ def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator
         known = KNOWN.get(found.name)
         if known is not None and (known.type != found.type or role_of(known) != role_of(found)):
             yield f"{entry.path}: column {found.name!r} is {found.type} ({role_of(found)}), expected {known.type} ({role_of(known)})"
+    if entry.role == "data":
+        named = {(found.metadata or {}).get(MODEL) for found in schema} - {None}
+        if {digest.decode() for digest in named if digest} != _digests(layer):
+            yield f"{entry.path}: its columns name other models than the manifest"
+
+
+def _digests(layer: Layer) -> set[str]:
+    return {info.digest for info in layer.models.values()}

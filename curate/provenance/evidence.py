@@ -36,6 +36,13 @@ class Evidence:
     unfetched: int = 0
     undated: int = 0
 
+    def add(self, other: Evidence) -> None:
+        """Count another part's rows too."""
+        self.kept += other.kept
+        self.fetched += other.fetched
+        self.unfetched += other.unfetched
+        self.undated += other.undated
+
 
 def check_fetched(
     dataset: Dataset, recipe: Recipe, part: str, shards: Mapping[str, Shard], count: Evidence

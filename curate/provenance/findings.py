@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
-from itertools import islice
 from typing import Any, Final
 
 import numpy as np
@@ -60,16 +59,43 @@ class AuditResult:
 
 def bounded(problems: Iterable[str]) -> list[str]:
     """The first problems of one check, and one line for the rest: a broken set has millions."""
-    stream = iter(problems)
-    first = list(islice(stream, MOST_OF_ONE_CHECK))
-    rest = sum(1 for _ in stream)
-    return [*first, f"… and {rest:,} more of this kind"] if rest else first
+    return Few(problems).told()
+
+
+class Few:
+    """The problems of one check as they come in from many places: the first, and how many more."""
+
+    def __init__(self, problems: Iterable[str] = ()) -> None:
+        self._first: list[str] = []
+        self._rest = 0
+        self.take(problems)
+
+    def take(self, problems: Iterable[str]) -> None:
+        """Add problems one by one, so that what stops the check keeps those before it."""
+        for problem in problems:
+            if len(self._first) < MOST_OF_ONE_CHECK:
+                self._first.append(problem)
+            else:
+                self._rest += 1
+
+    def merge(self, other: Few) -> None:
+        """Add what another place found."""
+        self.take(other._first)
+        self._rest += other._rest
+
+    def told(self) -> list[str]:
+        """The first problems, and one line for the rest."""
+        if not self._rest:
+            return list(self._first)
+        return [*self._first, f"… and {self._rest:,} more of this kind"]
 
 
 def flat(column: pa.Array | pa.ChunkedArray) -> pa.Array:
     """One array from a column."""
     if not isinstance(column, pa.ChunkedArray):
         return column
+    if column.num_chunks == 1:
+        return column.chunk(0)  # combining copies even a single one
     combined = column.combine_chunks()
     return pa.concat_arrays(combined.chunks) if isinstance(combined, pa.ChunkedArray) else combined
 

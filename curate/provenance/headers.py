@@ -17,18 +17,19 @@ _FRAME: Final = struct.Struct(">HH")
 _PNG: Final = struct.Struct(">II")
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 """JPEG markers that begin a frame; the other three of the range are tables."""
-_WEBP_BYTES: Final = 30
+HEAD_BYTES: Final = 30  # what WebP needs, and more than PNG does
 
 
 def size_of(data: memoryview) -> Size | None:
     """Format, width and height as the header states them, None where it is not plain to read."""
+    head = bytes(data[:HEAD_BYTES])
     try:
-        if data[:3] == b"\xff\xd8\xff":
+        if head.startswith(b"\xff\xd8\xff"):
             return _jpeg(data)
-        if data[:8] == b"\x89PNG\r\n\x1a\n" and data[12:16] == b"IHDR":
-            return "PNG", *_PNG.unpack_from(data, 16)
-        if data[:4] == b"RIFF" and data[8:12] == b"WEBP" and len(data) >= _WEBP_BYTES:
-            return _webp(data)
+        if head.startswith(b"\x89PNG\r\n\x1a\n") and head[12:16] == b"IHDR":
+            return "PNG", *_PNG.unpack_from(head, 16)
+        if head.startswith(b"RIFF") and head[8:12] == b"WEBP" and len(head) == HEAD_BYTES:
+            return _webp(head)
     except struct.error:  # the header ends too soon
         return None
     return None
@@ -47,16 +48,16 @@ def _jpeg(data: memoryview) -> Size | None:
         at += 2 + length
 
 
-def _webp(data: memoryview) -> Size | None:
+def _webp(head: bytes) -> Size | None:
     """The canvas of a lossy, lossless or extended file (RFC 9649)."""
-    chunk = bytes(data[12:16])
-    if chunk == b"VP8 " and data[23:26] == b"\x9d\x01\x2a":
-        width, height = struct.unpack_from("<HH", data, 26)
+    chunk = head[12:16]
+    if chunk == b"VP8 " and head[23:26] == b"\x9d\x01\x2a":
+        width, height = struct.unpack_from("<HH", head, 26)
         return "WEBP", width & 0x3FFF, height & 0x3FFF
-    if chunk == b"VP8L" and data[20] == 0x2F:
-        bits = int.from_bytes(data[21:25], "little")
+    if chunk == b"VP8L" and head[20] == 0x2F:
+        bits = int.from_bytes(head[21:25], "little")
         return "WEBP", (bits & 0x3FFF) + 1, (bits >> 14 & 0x3FFF) + 1
     if chunk == b"VP8X":
-        width, height = (int.from_bytes(data[at : at + 3], "little") + 1 for at in (24, 27))
+        width, height = (int.from_bytes(head[at : at + 3], "little") + 1 for at in (24, 27))
         return "WEBP", width, height
     return None

@@ -20,7 +20,6 @@ from curate.store.dataset import Dataset
 from curate.store.digest import json_digest
 from curate.store.manifest import Layer
 
-MODEL = b"curate.model"
 WRITER: Final = "pyarrow "
 
 
@@ -35,7 +34,7 @@ def check_identity(dataset: Dataset, plan: Plan, recipe: Recipe) -> Iterator[str
             yield f"{PLAN}: what it says of {step.layer} does not have that layer's fingerprint"
             continue
         yield from _parameters(step, told)
-        yield from _models(dataset, layer, dict(zip(_kinds(step), told[1], strict=False)))
+        yield from _models(layer, dict(zip(_kinds(step), told[1], strict=False)))
 
 
 def other_versions(plan: Plan, recipe: Recipe) -> list[str]:
@@ -104,16 +103,9 @@ def _parameters(step: Pass, told: list[Any]) -> Iterator[str]:
                 )
 
 
-def _models(dataset: Dataset, layer: Layer, identities: dict[str, Any]) -> Iterator[str]:
-    """Manifest, fingerprint and every shard's own columns name the same models."""
+def _models(layer: Layer, identities: dict[str, Any]) -> Iterator[str]:
+    """Manifest and fingerprint name the same models; what shards name is checked file by file."""
     told = {kind: info.digest for kind, info in layer.models.items()}
     made = {k: i["model_digest"] for k, i in identities.items() if "model_digest" in i}
     if told != made:
         yield f"MANIFEST.json: models of {layer.name} are {told}, its fingerprint says {made}"
-    for shard in layer.shards:
-        entry = shard.file("data")
-        if entry is None:
-            continue
-        named = {(field.metadata or {}).get(MODEL) for field in dataset.schema(entry)} - {None}
-        if {digest.decode() for digest in named if digest} != set(made.values()):
-            yield f"{entry.path}: its columns name other models than the manifest"

@@ -32,6 +32,12 @@ class Tally:
     def by(self, verdict: str) -> dict[str, int]:
         return {reason: n for (kind, reason), n in sorted(self.verdicts.items()) if kind == verdict}
 
+    def add(self, other: Tally) -> None:
+        """Count another part's rows too."""
+        self.verdicts.update(other.verdicts)
+        for layer, marked in other.marked.items():
+            self.marked.setdefault(layer, Counter()).update(marked)
+
     @property
     def kept(self) -> int:
         return sum(self.by("kept").values())
@@ -49,7 +55,9 @@ def check_part(
         if name in ("plan", "ledger"):
             continue
         marked = read_role(dataset, shard, "marks", None)
-        tally.marked.setdefault(name, Counter()).update(_counted(marked))
+        tally.marked.setdefault(name, Counter()).update(
+            _counted(marked, [c.STAGE.name, c.REASON.name])
+        )
         data = _keys(dataset, shard, "data") if shard.file("data") else None
         dead = flat(marked[c.KEY.name])
         if data is not None:
@@ -90,10 +98,15 @@ def _union(alive: pa.Array, dead: pa.Array) -> pa.Array:
     return pa.concat_arrays([alive, dead.filter(pc.invert(pc.is_in(dead, value_set=alive)))])
 
 
-def _counted(marked: pa.Table) -> Counter[tuple[str, str]]:
-    """Marks by stage and reason; a missing one counts as an empty name."""
-    pairs = zip(marked[c.STAGE.name].to_pylist(), marked[c.REASON.name].to_pylist(), strict=True)
-    return Counter((stage or "", reason or "") for stage, reason in pairs)
+def _counted(rows: pa.Table, names: Sequence[str]) -> Counter[tuple[str, str]]:
+    """Rows by two columns; a missing value counts as an empty name."""
+    told = rows.select(list(names)).group_by(list(names), use_threads=False)
+    counts = told.aggregate([([], "count_all")])
+    columns = (counts[name].to_pylist() for name in (*names, "count_all"))
+    tally: Counter[tuple[str, str]] = Counter()
+    for one, two, count in zip(*columns, strict=True):
+        tally[one or "", two or ""] += count
+    return tally
 
 
 def _check_keys(part: str, keys: pa.Array) -> Iterator[str]:
@@ -101,13 +114,17 @@ def _check_keys(part: str, keys: pa.Array) -> Iterator[str]:
     good = pc.match_substring_regex(keys, "^[0-9a-f]{64}$")
     for key in keys.filter(pc.invert(good)).to_pylist():
         yield f"plan {part}: {key!r} is not a key"
-    plain = keys.filter(good).to_pylist()
-    if plain != sorted(plain):
+    plain = keys.filter(good)
+    if pc.any(pc.greater(plain[:-1], plain[1:])).as_py():
         yield f"plan {part}: keys are not in order"
     bits = part.rpartition("-")[0]
-    for key in plain if bits != "all" else []:
-        if not f"{int(key[:16], 16):064b}".startswith(bits):
-            yield f"plan {part}: row {key} is outside the part's range"
+    if bits == "all" or not len(plain):
+        return
+    low, high = (f"{int(bits.ljust(64, fill), 2):016x}" for fill in "01")
+    heads = pc.utf8_slice_codeunits(plain, 0, 16)
+    outside = pc.or_(pc.less(heads, low), pc.greater(heads, high))
+    for key in plain.filter(outside).to_pylist():
+        yield f"plan {part}: row {key} is outside the part's range"
 
 
 def _derived_ledger(
@@ -164,15 +181,14 @@ def count_ledger(dataset: Dataset, shard: Shard, tally: Tally) -> None:
 
 
 def _count(ledger: pa.Table, tally: Tally) -> None:
-    for row in ledger.select([c.VERDICT.name, c.REASON.name]).to_pylist():
-        tally.verdicts[row["verdict"] or "", row["reason"] or ""] += 1
+    tally.verdicts.update(_counted(ledger, [c.VERDICT.name, c.REASON.name]))
 
 
 def _check_reasons(where: str, stored: pa.Table) -> Iterator[str]:
     """Kept rows have no reason, the others one of the closed set."""
-    for verdict, reason in set(
-        zip(stored["verdict"].to_pylist(), stored["reason"].to_pylist(), strict=True)
-    ):
+    names = [c.VERDICT.name, c.REASON.name]
+    for row in stored.select(names).group_by(names, use_threads=False).aggregate([]).to_pylist():
+        verdict, reason = row["verdict"], row["reason"]
         if verdict not in ("kept", "rejected", "failed"):
             yield f"{where}: verdict {verdict!r} is none of kept, rejected, failed"
         elif (verdict == "kept") != (reason is None):

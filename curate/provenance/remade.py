@@ -17,7 +17,7 @@ from PIL import Image
 
 from curate import columns as c
 from curate.images.decode import DAMAGE
-from curate.images.hashes import perceptual
+from curate.images.hashes import PRINT_SIDE, perceptual
 from curate.recipe import Recipe
 from curate.stages.inspect import Inspect
 
@@ -27,6 +27,8 @@ THUMBNAIL_LEVELS: Final = 6.0
 """The same for a thumbnail and the picture it shows (found: 3.9)."""
 PHASH_BITS: Final = 20
 """Of 64 (found: 15, of a nearly flat photograph; two unrelated pictures differ in 32)."""
+DRAFT_SIDE: Final = 384
+"""A JPEG decoded at no less than this is as good as whole for all that is compared."""
 COARSE_QUALITY: Final = 60
 COARSE_LEVELS: Final = 18.0
 """Below that quality prints differ by up to 14 levels, and the perceptual hash shows nothing."""
@@ -62,15 +64,17 @@ def compare(data: bytes, row: Mapping[str, Any], allowed: Tolerance) -> Iterator
     """Sentences on what a row says of its picture and the picture does not show."""
     try:
         with Image.open(io.BytesIO(data)) as image:
-            picture, form = image.convert("RGB"), image.format
+            form, size = image.format, image.size
+            image.draft("RGB", (DRAFT_SIDE, DRAFT_SIDE))  # of a large JPEG a smaller one will do
+            picture = image.convert("RGB")
     except (Image.DecompressionBombError, *DAMAGE) as error:
         yield f"the picture does not open: {error}"
         return
-    exact = is_exact(form, picture.size, row)
+    exact = is_exact(form, size, row)
     if exact and hashlib.sha256(picture.tobytes()).hexdigest() != row.get(c.PIXEL_SHA256.name):
         yield f"the pixels do not have pixel_sha256 {row.get(c.PIXEL_SHA256.name)}"
     yield from _perceptual(picture, row, Tolerance(0.0, 0.0, 0) if exact else allowed)
-    yield from _thumbnail(picture, row, allowed)
+    yield from _thumbnail(picture, size, row, allowed)
 
 
 def is_exact(form: str | None, size: tuple[int, int], row: Mapping[str, Any]) -> bool:
@@ -94,19 +98,24 @@ def _perceptual(picture: Image.Image, row: Mapping[str, Any], allowed: Tolerance
         )
 
 
-def _thumbnail(picture: Image.Image, row: Mapping[str, Any], allowed: Tolerance) -> Iterator[str]:
+def _thumbnail(
+    picture: Image.Image, size: tuple[int, int], row: Mapping[str, Any], allowed: Tolerance
+) -> Iterator[str]:
+    """The thumbnail has the size that a picture of that size gives, and shows it."""
     try:
         with Image.open(io.BytesIO(row.get(c.THUMBNAIL.name) or b"")) as image:
             found = image.convert("RGB")
     except (Image.DecompressionBombError, *DAMAGE):
         yield "the thumbnail does not open"
         return
-    small = picture.copy()
-    small.thumbnail((allowed.thumbnail_side or max(found.size),) * 2)
-    if small.size != found.size:
-        yield f"the thumbnail is {found.width} × {found.height}, expected {small.width} × {small.height}"
-        return
-    levels = _levels(perceptual(found)[1], perceptual(small)[1])
+    if allowed.thumbnail_side is not None:
+        like = Image.new("L", size)
+        like.thumbnail((allowed.thumbnail_side, allowed.thumbnail_side))
+        if like.size != found.size:
+            yield f"the thumbnail is {found.width} × {found.height}, expected {like.width} × {like.height}"
+            return
+    small = (im.resize((PRINT_SIDE, PRINT_SIDE), Image.Resampling.BOX) for im in (found, picture))
+    levels = _levels(*(im.tobytes() for im in small))
     if levels > allowed.thumbnail_levels:
         yield (
             f"the thumbnail lies {levels:.1f} levels from the picture, "

@@ -6,7 +6,6 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from curate.errors import CurateError
-from curate.plan import Plan
 from curate.provenance import lineage, rejudge
 from curate.provenance.evidence import Evidence
 from curate.provenance.licensing import exceptions
@@ -28,9 +27,7 @@ class Seen:
     verified: list[str] = field(default_factory=list)
 
 
-def tell(
-    dataset: Dataset, plan: Plan | None, recipe: Recipe | None, findings: Findings, seen: Seen
-) -> list[str]:
+def tell(dataset: Dataset, recipe: Recipe | None, findings: Findings, seen: Seen) -> list[str]:
     """Fill in what was looked at for each promise and the lines of `verified`; returns the notes."""
     _files(dataset, findings, seen)
     _rows(findings, seen)
@@ -102,7 +99,7 @@ def _evidence(findings: Findings, seen: Seen) -> None:
             findings.unknown(
                 Kept.EVIDENCE,
                 f"what was measured of the {counted.pictures - counted.decoded:,} pictures that were "
-                f"not decoded: ask with --pixels",
+                f"not decoded: ask with --full",
             )
     else:
         findings.unknown(Kept.EVIDENCE, "the pictures against their hashes: ask with --hashes")

@@ -149,7 +149,8 @@ def _flat(column: pa.ChunkedArray) -> pa.Array:
 
 def _parents(lists: pa.Array) -> list[int]:
     """For each item of some lists the row it is in."""
-    return np.asarray(pc.list_parent_indices(lists)).tolist()  # type: ignore[no-any-return]
+    rows: list[int] = np.asarray(pc.list_parent_indices(lists)).tolist()
+    return rows
 
 
 def _buffers(array: pa.Array) -> Iterator[memoryview | None]:

@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, Final
 
@@ -72,37 +71,52 @@ class TableDigest:
 
     def __init__(self, schema: pa.Schema) -> None:
         covered = [field for field in schema if role_of(field) in ("fact", "model")]
-        self._columns = [(field, _Streams()) for field in covered]
-        self._rows = 0
+        self._columns = {field.name: _Column(field) for field in covered}
 
-    def update(
-        self, rows: pa.Table | pa.RecordBatch, known: Mapping[str, bytes] | None = None
-    ) -> None:
-        """Add the next rows.
+    def update(self, rows: pa.Table) -> None:
+        """Add the next rows; columns may come in several tables, each its own next rows."""
+        for name in rows.column_names:
+            for chunk in rows.column(name).chunks:
+                self.add(name, chunk)
 
-        `known` has, for a struct column in one chunk, the sha256s of its file, as `file_sha256s`
-        gives them, so that they are taken once.
+    def add(self, name: str, values: pa.Array, known: bytes | None = None) -> None:
+        """Add the next values of one column.
+
+        `known`, of a struct column, is what `file_sha256s` gives for its file, if it was taken.
         """
-        known = known or {}
-        self._rows += rows.num_rows
-        for field, streams in self._columns:
-            column = rows.column(field.name)
-            for chunk in column.chunks if isinstance(column, pa.ChunkedArray) else [column]:
-                if not len(chunk):
-                    continue  # an empty piece is no piece, so that cutting leaves no trace
-                streams.start()
-                if role_of(field) == "model":
-                    streams.valid(chunk)
-                else:
-                    _feed(streams, chunk, known.get(field.name))
+        column = self._columns.get(name)
+        if column is not None and len(values):  # an empty piece is none: cutting leaves no trace
+            column.add(values, known)
 
     def hexdigest(self) -> str:
-        """The digest of the rows so far."""
-        told = [
-            [field.name, type_name(field.type), _notes(field), streams.digests()]
-            for field, streams in self._columns
-        ]
-        return json_digest([FORM, self._rows, told])
+        """The digest of the rows so far; raises ValueError if columns have different lengths."""
+        rows = {column.rows for column in self._columns.values()}
+        if len(rows) > 1:
+            raise ValueError(f"columns of {sorted(rows)} rows were given to one digest")
+        told = [column.told() for column in self._columns.values()]
+        return json_digest([FORM, rows.pop() if rows else 0, told])
+
+
+class _Column:
+    """One column under way: how many values came, and their streams."""
+
+    def __init__(self, field: pa.Field) -> None:
+        self.rows = 0
+        self._field = field
+        self._role = role_of(field)
+        self._streams = _Streams()
+
+    def add(self, values: pa.Array, known: bytes | None) -> None:
+        self.rows += len(values)
+        self._streams.start()
+        if self._role == "model":
+            self._streams.valid(values)
+        else:
+            _feed(self._streams, values, known)
+
+    def told(self) -> list[Any]:
+        field = self._field
+        return [field.name, type_name(field.type), _notes(field), self._streams.digests()]
 
 
 class _Streams:
