@@ -156,6 +156,14 @@ def test_parquet_of_hugging_face_and_an_imagefolder_hold_the_same_pictures(tmp_p
     assert folder.inputs() != before
 
 
+def test_a_column_of_addresses_holds_no_pictures(tmp_path: Path) -> None:
+    pq.write_table(
+        pa.table({"image": ["https://x.org/1.jpg"], "text": ["a"]}), tmp_path / "a.parquet"
+    )
+    with pytest.raises(RecipeError, match="'image' holds string and no pictures"):
+        candidates(Huggingface(path=tmp_path))
+
+
 def test_an_imagefolder_names_missing_and_outside_files(tmp_path: Path) -> None:
     (tmp_path / "set").mkdir()
     (tmp_path / "secret.jpg").write_bytes(b"secret")

@@ -18,7 +18,7 @@ from source_fixtures import ROOT, candidates
 from curate.sources import Flickr, Img2dataset, Inaturalist, Openverse, Source, Wikimedia, Yfcc100m
 
 QUICK = settings(
-    max_examples=60, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=40, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 LEAF = st.one_of(
     st.none(), st.booleans(), st.integers(), st.floats(), st.text(max_size=6),

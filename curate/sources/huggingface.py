@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import ClassVar, Final, Literal
 
 import pyarrow as pa
+import pyarrow.parquet as pq
 from pydantic import Field
 
 from curate.errors import MissingInput, RecipeError
@@ -84,6 +85,7 @@ class Huggingface(Carried):
     def _table(self, table: Path, raw: list[str]) -> Iterator[RawBatch]:
         try:
             self._check(table, self.image)
+            self._check_pictures(table)
             for group, start, columns, rows in value_rows(table, raw, batch_rows=BATCH_ROWS):
                 addresses = [
                     value_address(self.inside(table), group, start + n, self.image)
@@ -100,6 +102,16 @@ class Huggingface(Carried):
         if needed not in found:
             raise RecipeError(
                 f"source {self.name}: {file} has no column {needed!r}; it has {', '.join(found)}"
+            )
+
+    def _check_pictures(self, table: Path) -> None:
+        """Raises RecipeError if the image column holds no bytes, such as addresses."""
+        kind = pq.read_schema(table).field(self.image).type
+        held = kind.field("bytes").type if _has_bytes(kind) else kind
+        if not pa.types.is_binary(held) and not pa.types.is_large_binary(held):
+            raise RecipeError(
+                f"source {self.name}: {table}: the column {self.image!r} holds {kind} and no pictures; name "
+                f"another as `image`, or read addresses with the source `table`"
             )
 
     def _folder(self, metadata: list[Path], raw: list[str]) -> Iterator[RawBatch]:
@@ -149,3 +161,7 @@ class Huggingface(Carried):
                     part = []
         if part:
             yield part
+
+
+def _has_bytes(kind: pa.DataType) -> bool:
+    return pa.types.is_struct(kind) and kind.get_field_index("bytes") >= 0
