@@ -143,28 +143,30 @@ def _best(answers: Sequence[Answered]) -> Answered | None:
 
 def _ungranted(answers: Sequence[Answered]) -> Decision:
     """Nobody but perhaps the picture itself names a tool."""
-    ambiguous = [(c, a) for c, a in answers if a.status == "ambiguous"]
     reserving = [(c, a) for c, a in answers if a.reason in _RESERVING]
-    if reserving and (not ambiguous or reserving[0][0].level >= ambiguous[0][0].level):
+    unclear = [(c, a) for c, a in answers if a.status == "ambiguous" and c.kind not in EMBEDDED]
+    if reserving and (not unclear or reserving[0][0].level >= unclear[0][0].level):
         return _decision(reserving[0], status="reject", basis=reserving[0][1].reason)
-    embedded = [(c, a) for c, a in answers if a.id is not None]
-    if ambiguous:
-        basis = ambiguous[0][1].reason if _one_family(ambiguous, embedded) else "conflict"
-        return _decision(ambiguous[0], status="ambiguous", basis=basis)
-    if embedded:
-        return _decision(embedded[0], status="ambiguous", basis="embedded_only")
+    if unclear:
+        basis = unclear[0][1].reason if _one_family(unclear, answers) else "conflict"
+        return _decision(unclear[0], status="ambiguous", basis=basis)
+    own = next(((c, a) for c, a in answers if a.id or a.status == "ambiguous"), None)
+    if own is not None:
+        return _decision(own, status="ambiguous", basis="embedded_only")
     said = next(((c, a) for c, a in answers if a.reason != "empty"), answers[0])
     return _decision(said, status="reject", basis=said[1].reason)
 
 
-def _one_family(ambiguous: Sequence[Answered], embedded: Sequence[Answered]) -> bool:
-    """Whether nobody names another licence than the first ambiguous claim, picture included.
+def _one_family(unclear: Sequence[Answered], answers: Sequence[Answered]) -> bool:
+    """Whether nobody names another licence than the first unclear claim, picture included.
 
     A family that a recipe accepts without its version must not be freer than what the picture says.
     """
-    families = {a.family for _, a in ambiguous}
-    named = {_family(a.id or "") for _, a in embedded} if ambiguous[0][1].family else set()
-    return len(families | named) == 1
+    families = {a.family for _, a in unclear}
+    if unclear[0][1].family is not None:
+        own = [a for c, a in answers if c.kind in EMBEDDED]
+        families |= {_family(a.id) for a in own if a.id} | {a.family for a in own if a.family}
+    return len(families) == 1
 
 
 def _objection(best: Answered, answers: Sequence[Answered]) -> tuple[str, Answered] | None:

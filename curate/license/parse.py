@@ -39,7 +39,7 @@ _RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
 }
 SOURCE_KINDS: Final = tuple(_RULES)
 HARD_LIMIT: Final = 65536
-RULES_VERSION: Final = 1
+RULES_VERSION: Final = 2
 """Part of the fingerprint of every licence decision: a change of rules changes it."""
 
 
