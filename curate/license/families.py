@@ -14,6 +14,7 @@ SINGLE: Final[dict[str, Tool]] = {
 """Families of one tool only, which need no version."""
 _FAMILY_OF: dict[frozenset[str], str] = {
     frozenset({"zero"}): "CC0", frozenset({"zero", "pd"}): "CC0", frozenset({"pdm"}): "CC-PDM",
+    frozenset({"pd", "pdm"}): "CC-PDM",
     frozenset({"pddc"}): "CC-PDDC", frozenset({"sampling+"}): "CC-SAMPLING-PLUS",
     frozenset({"sampling"}): "CC-SAMPLING", frozenset({"devnations"}): "CC-DEVNATIONS",
     frozenset({"nc", "sampling+"}): "CC-NC-SAMPLING-PLUS",

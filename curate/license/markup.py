@@ -218,36 +218,60 @@ def _from_links(links: list[str], said: Parsed) -> Parsed:
     return accepted(tool(first.id), "markup", links[0])
 
 
-_CARD_LINE = re.compile(r"^license\s*:\s*(.*)$", re.MULTILINE)
+_CARD_LINE = re.compile(r"^license[ \t]*:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
+_ITEM = re.compile(r"[ \t]*-[ \t]+(.*?)[ \t]*(?:\n|$)")
+_COMMENT = re.compile(r"[ \t]+#.*$")
+_SCALAR = re.compile(r"(?P<quote>[\"']?)(?P<tag>[\w.+-]+(?: [\w.+-]+)*)(?P=quote)")
 
 
 def hf_card(text: str) -> Parsed:
     """A Hugging Face licence tag, or the `license:` entry of a card's YAML header."""
     if len(text) > HTML_LIMIT:
         return rejected("too_long", text[:80])
-    value = text.strip()
+    value = text.strip(" \t\r\n\ufeff").replace("\r\n", "\n")
     if value.startswith("---"):
         value = value[3:].partition("\n---")[0]
     if len(value) > HEADER_LIMIT:
         return rejected("too_long", text[:80])
-    lines = _CARD_LINE.findall(value)
-    if not lines and ("\n" in value or ":" in value):
-        return rejected("malformed", value)
+    lines = list(_CARD_LINE.finditer(value))
     if len(lines) > 1:
         return ambiguous("conflict", value)
     if lines:
-        value = lines[0] or " ".join(re.findall(r"license\s*:\s*\n((?:\s*-\s*\S+\n?)+)", value))
-    tags = re.findall(r"[\w.+-]+", re.sub(r"(?m)^\s*-\s+", "", value).replace("license:", ""))
-    if not tags:
+        entries = _entries(lines[0][1], value[lines[0].end() + 1 :])
+    elif "\n" in value or ":" in value:
+        return rejected("malformed", value)
+    else:
+        entries = _entries(value.removeprefix("- "), "")
+    if not entries:
         return rejected("empty")
-    answers = [_tag(tag) for tag in tags]
-    if len(answers) > 1 and len({a.id for a in answers}) > 1:
+    scalars = [_SCALAR.fullmatch(_COMMENT.sub("", entry).strip()) for entry in entries]
+    if any(scalar is None for scalar in scalars):
+        return rejected("malformed", value)
+    answers = [_tag(scalar["tag"]) for scalar in scalars if scalar is not None]
+    if len({(a.id, a.reason if a.id is None else "") for a in answers}) > 1:
         return ambiguous("conflict", value)
     return answers[0]
 
 
+def _entries(inline: str, following: str) -> list[str]:
+    """The items of a YAML value: a scalar, a list in brackets, or one of lines with hyphens."""
+    inline = _COMMENT.sub("", inline).strip()
+    if inline.startswith("[") and inline.endswith("]"):
+        return [entry for entry in (part.strip() for part in inline[1:-1].split(",")) if entry]
+    if inline:
+        return [inline]
+    found, position = [], 0
+    while item := _ITEM.match(following, position):
+        found.append(item[1])
+        position = item.end()
+    return found
+
+
 def _tag(tag: str) -> Parsed:
     folded = tag.lower()
-    if folded in ("unknown", "other", "none", "unlicensed", "proprietary"):
+    if folded in ("unknown", "other", "none", "null", "unlicensed", "proprietary"):
         return rejected("no_licence", tag)
+    words = folded.split()
+    if len(words) > 1:
+        return ambiguous("conflict", tag) if "cc" in folded else rejected("malformed", tag)
     return spdx_id(tag)

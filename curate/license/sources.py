@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, rejected
-from curate.license.tools import UNITS, by_unit, tool
+from curate.license.tools import CREATIVE_COMMONS, UNITS, by_unit, tool
 from curate.license.urls import parse_url
 
 JSON_LIMIT: Final = 4096
@@ -152,21 +152,53 @@ def object_of(text: str) -> dict[str, Any] | None:
     if len(text) > JSON_LIMIT or text.count("{") + text.count("[") > 50:
         return None
     try:
-        value = json.loads(text)
+        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
     return value if isinstance(value, dict) else None
+
+
+def _without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """An object whose fields have one value each: of two, nobody knows which is meant."""
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a field is given twice")
+    return found
+
+
+def _no_constant(name: str) -> None:
+    raise ValueError(f"{name} is not JSON")
+
+
+class _NotText(ValueError):
+    """A field holds a list, an object or a truth value where a text belongs."""
 
 
 def _field(value: Mapping[str, Any], *names: str) -> str | None:
     """The first of some fields as text; None where all are missing or null."""
     for name in names:
         found = value.get(name)
-        if isinstance(found, bool) or found is None:
+        if found is None:
             continue
-        if isinstance(found, (str, int, float)):
-            return str(found).strip()
+        if isinstance(found, bool) or not isinstance(found, (str, int, float)):
+            raise _NotText(name)
+        return str(found).strip()
     return None
+
+
+def _json_rule(rule: Callable[[dict[str, Any], str], Parsed]) -> Callable[[str], Parsed]:
+    """A rule over a JSON object in a string; what is none of the expected form is malformed."""
+
+    def read(text: str) -> Parsed:
+        value = object_of(text)
+        if value is None:
+            return rejected("malformed" if text.strip() else "empty", text)
+        try:
+            return rule(value, text)
+        except _NotText:
+            return rejected("malformed", text)
+
+    return read
 
 
 def museumvictoria_licence(text: str) -> Parsed:
@@ -175,45 +207,52 @@ def museumvictoria_licence(text: str) -> Parsed:
     if value is None:
         table = _look_up(_VICTORIA_NAMES, text)
         return table if table.reason != "malformed" or "/" not in text else parse_url(text)
-    address = _field(value, "uri", "url")
-    if address:
-        return parse_url(address)
-    return _look_up(_VICTORIA_NAMES, _field(value, "shortName", "name") or "")
+    try:
+        address = _field(value, "uri", "url")
+        name = _field(value, "shortName", "name") or ""
+    except _NotText:
+        return rejected("malformed", text)
+    return parse_url(address) if address else _look_up(_VICTORIA_NAMES, name)
 
 
-def openverse_pair(text: str) -> Parsed:
+def openverse_pair(value: dict[str, Any], text: str) -> Parsed:
     """`{"license": "by-nc", "license_version": "2.0"}`; a licence address must agree with it."""
-    value = object_of(text)
-    if value is None:
-        return rejected("malformed" if text.strip() else "empty", text)
     unit = _field(value, "license", "license_type", "code")
     version = _field(value, "license_version", "version")
     pair = _unit_and_version(unit, version, None, text)
-    return _agreeing(pair, _field(value, "license_url", "url"), text)
+    return _agreeing(pair, unit, version, _field(value, "license_url", "url"), text)
 
 
-def cc_triple(text: str) -> Parsed:
+def cc_triple(value: dict[str, Any], text: str) -> Parsed:
     """`{"unit": "by-nc", "version": "3.0", "jurisdiction": "de"}`."""
-    value = object_of(text)
-    if value is None:
-        return rejected("malformed" if text.strip() else "empty", text)
     unit = _field(value, "unit", "license", "licence", "license_type", "type", "code", "tool")
     version = _field(value, "version", "license_version")
     port = _field(value, "jurisdiction", "jurisdiction_code", "port", "license_jurisdiction")
-    return _unit_and_version(unit, version, port, text)
+    category = _field(value, "category")
+    found = _unit_and_version(unit, version, port, text)
+    if category and found.id and f"/{category.lower()}/" not in tool(found.id).url:
+        return rejected("impossible", text)
+    return found
 
 
-def _agreeing(pair: Parsed, address: str | None, text: str) -> Parsed:
+def _agreeing(
+    pair: Parsed, unit: str | None, version: str | None, address: str | None, text: str
+) -> Parsed:
+    """The address where it says the same, and a port beside it; a conflict where it does not."""
     if not address:
         return pair
     named = parse_url(address)
-    if named.id is None or pair.id is None:
-        return ambiguous("conflict", text) if pair.id or named.id else pair
-    ported = tool(named.id)
-    same = (ported.family, ported.version) == (tool(pair.id).family, tool(pair.id).version)
+    if named.id is None:
+        return ambiguous("conflict", text) if pair.id else pair
+    found = tool(named.id)
+    if pair.id is not None:
+        same = (found.family, found.version) == (tool(pair.id).family, tool(pair.id).version)
+    else:  # 2.1 exists as ports only: the address names which
+        same = pair.reason == "port_missing" and (found.unit, found.version) == (unit, version)
     return named if same else ambiguous("conflict", text)
 
 
+_PORTED: Final = {(t.unit, t.version) for t in CREATIVE_COMMONS if t.jurisdiction}
 _ALIASES: Final = {"cc0": "zero", "pdm": "mark", "zero": "zero", "mark": "mark"}
 
 
@@ -240,7 +279,9 @@ def _unit_and_version(unit: str | None, version: str | None, port: str | None, t
     found = by_unit(name, version, place)
     if found is not None:
         return accepted(found, "source_rule", text)
-    missing = not place and version == "2.1" and name.startswith("by")
+    if re.fullmatch("[1-4]", version):
+        return ambiguous("incomplete_version", text)
+    missing = not place and (name, version) in _PORTED
     return ambiguous("port_missing", text) if missing else rejected("impossible", text)
 
 
@@ -256,6 +297,6 @@ RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
     "cleveland_share_license_status": cleveland_share_license_status,
     "museumvictoria_licence": museumvictoria_licence,
     "laion_license": laion_license,
-    "openverse_pair": openverse_pair,
-    "cc_triple": cc_triple,
+    "openverse_pair": _json_rule(openverse_pair),
+    "cc_triple": _json_rule(cc_triple),
 }

@@ -29,6 +29,7 @@ SOFTWARE: Final = word_set(
     "agpl-3.0-only agpl-3.0-or-later mpl-2.0 unlicense wtfpl zlib epl-1.0 epl-2.0 eupl-1.2 "
     "artistic-2.0 bsl-1.0 ofl-1.1 openrail creativeml-openrail-m"
 )
+_NOTHING: Final = frozenset({"NONE", "NOASSERTION"})
 _FROM_REF = {t.spdx.lower(): t for t in TOOLS.values() if t.spdx.startswith("LicenseRef-")}
 
 
@@ -44,8 +45,9 @@ def parse_spdx(text: str) -> Parsed:
     if len(value) > LIMIT:
         return rejected("too_long", value)
     try:
-        answer, rest = _or(_tokens(value), 0)
-        if rest:
+        listed = _tokens(value)
+        answer, rest = _or(listed, 0)
+        if rest or (len(listed) > 1 and answer.id and _NOTHING & {t.upper() for t in listed}):
             raise _Malformed
     except _Malformed:
         return rejected("malformed", value)
@@ -57,6 +59,8 @@ def spdx_id(token: str) -> Parsed:
     folded = token.removesuffix("+").lower()
     later = "+" if token.endswith("+") else ""
     found: Tool | None = _FROM_REF.get(folded) or find(_ONE_VERSION.get(folded, folded))
+    if found is not None and later and find(f"{found.id}-or-later"):
+        found, later = find(f"{found.id}-or-later") or found, ""
     if found is not None:
         return accepted(found, "spdx", token, found.spdx + later)
     if folded in _FAMILIES:

@@ -24,6 +24,7 @@ from curate.license.caveats import (
     UNNAMED,
 )
 from curate.license.mention import Mention, Reader, may_begin
+from curate.license.open_families import read_families
 from curate.license.spdx import parse_spdx
 from curate.license.statement import unclear
 from curate.license.tokens import CJK
@@ -61,21 +62,11 @@ _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _BESIDE = re.compile(r"[^/?=@#%\\\\]*(?<![a-zA-Z])[](;,)]+[(\[]*")
 _LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
-_US_GOV: Final = re.compile(r"u\.?s\.? government work|united states government work", re.I)
-_FAMILIES = (
-    (re.compile(r"(?:gnu free documentation licen[sc]e|gnu fdl|\bgfdl)[ ,\-(]*(?:version |v\.? ?)?"
-                r"(1\.[123])?((?: ?\+| (?:or|and) (?:any )?later)|-or-later|-only| only)?",
-                re.I), "GFDL"),
-    (re.compile(r"\b(?:free art licen[sc]e|licence art libre|\bfal\b|\blal\b)[ ,\-(]*"
-                r"(?:version |v\.? ?)?(1\.[23])?()", re.I), "LAL"),
-    (re.compile(r"\b(?:odc[- ])?(?:odbl|open database licen[sc]e)\b[ ,\-(]*(?:odbl)?[ ,\-v)]*(1\.0)?()",
-                re.I), "ODbL"),
-    (re.compile(r"\b(?:odc[- ])?pddl\b[ ,\-v]*(1\.0)?()", re.I), "PDDL"),
-    (re.compile(r"\b(?:odc-by|open data commons attribution licen[sc]e)\b[ ,\-v]*(1\.0)?()",
-                re.I), "ODC-By"),
-    (re.compile(r"\b(?:ogl|open government licen[sc]e)\b[ ,\-v(]*(?:uk[ \-]*)?(?:version )?"
-                r"([123]\.0)?()", re.I), "OGL-UK"),
-)  # fmt: skip
+_US_GOV: Final = re.compile(
+    r"(?:u\.?s\.?|united states) (?:federal )?government work|"
+    r"works? of the (?:u\.?s\.?|united states) (?:federal )?government",
+    re.IGNORECASE,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -105,7 +96,20 @@ def _exact() -> dict[str, Tool]:
                      f"CC {title}", f"{title} ({tool.identifier})"):  # fmt: skip
             for ending in ("", " License", " Licence"):
                 table[_key(form + ending)] = tool
-    return table | {"pdm": TOOLS["CC-PDM-1.0"]}
+    sampling = {t.title.removesuffix(" Generic"): t for t in CREATIVE_COMMONS
+                if t.unit == "sampling+" and not t.jurisdiction}  # fmt: skip
+    others = {"PDM": "CC-PDM-1.0", "CC PD Mark 1.0": "CC-PDM-1.0", "CC PD Mark": "CC-PDM-1.0",
+              "dl-de/by-2-0": "DL-DE-BY-2.0", "dl-de/zero-2-0": "DL-DE-ZERO-2.0"}  # fmt: skip
+    certified = (
+        "Copyright-Only Dedication{} (based on United States law) or Public Domain Certification"
+    )
+    others |= {certified.format(star): "CC-PDDC" for star in ("", "*")}
+    others |= {f"{certified.format('*')} 1.0 United States": "CC-PDDC"}
+    return (
+        table
+        | {_key(name): tool for name, tool in sampling.items()}
+        | {_key(name): TOOLS[id_] for name, id_ in others.items()}
+    )
 
 
 _EXACT: Final = _exact()
@@ -142,7 +146,8 @@ def _judge(folded: str, choice: bool) -> Parsed:
     lookalike = bool(_MIXED.search(folded))
     lookalike |= any(f.answer.reason in ("lookalike", "rights_statement") for f in found)
     good = [f for f in found if f.answer.reason not in ("not_a_licence_url", "lookalike")]
-    rest, families = _family_mentions(rest)
+    rest, others = read_families(rest)
+    families = [_Found(*other) for other in others]
     mentions, rest = _mentions(rest, choice)
     good = sorted(good + families + mentions, key=lambda f: f.start)
     if len(good) > _MENTIONS:
@@ -184,32 +189,6 @@ def _address_start(chunk: str) -> int:
     if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk):
         return len(chunk) - len(chunk.lstrip("([{*"))
     return -1
-
-
-def _family_mentions(rest: str) -> tuple[str, list[_Found]]:
-    """Licences of other families, blanked out so that nothing in them is read as CC."""
-    found = []
-    for pattern, family in _FAMILIES:
-        for match in pattern.finditer(rest):
-            id_ = (
-                f"{family}-{match[1]}"
-                if match[1]
-                else {"ODbL": "ODbL-1.0", "PDDL": "PDDL-1.0", "ODC-By": "ODC-By-1.0"}.get(
-                    family, ""
-                )
-            )
-            later = (match[2] or "").strip().lower()
-            if id_ and family == "GFDL" and later:
-                id_ += "-only" if "only" in later else "-or-later"
-            tool = TOOLS.get(id_)
-            answer = (
-                accepted(tool, "identifier", match[0])
-                if tool
-                else ambiguous("versionless", match[0], family)
-            )
-            found.append(_Found(match.start(), match.end(), answer))
-            rest = rest[: match.start()] + " " * len(match[0]) + rest[match.end() :]
-    return rest, found
 
 
 def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:

@@ -17,7 +17,7 @@ LIMIT: Final = 2048
 _SHAPE = re.compile(
     r"(?:(?P<scheme>https?)://|//)?(?P<authority>[a-z0-9.-]+(?::(?P<port>80|443))?)"
     r"(?P<path>/[a-z0-9._+/@-]*)?"
-    r"(?:\?(?P<query>[a-z0-9._~=&+-]*))?(?:\#(?P<fragment>[a-z0-9._~-]*))?",
+    r"(?:\?(?P<query>[a-z0-9._~=&;+-]*))?(?:\#(?P<fragment>[a-z0-9._~-]*))?",
     re.IGNORECASE | re.ASCII,
 )
 _LANGUAGE = r"[a-z]{2,3}(?:[_@-][a-z]{2,8}){0,2}"
@@ -70,7 +70,8 @@ _OTHER_PATHS: Final[dict[str, dict[str, str]]] = {
 
 def parse_url(text: str) -> Parsed:
     """The tool an address names, or why it names none. `text` is the address and nothing else."""
-    url = text.strip(" \t\r\n")
+    url = text.strip(" \t\r\n\ufeff\u200b")
+    url = url[1:-1] if url[:1] == "<" and url[-1:] == ">" else url
     found = _CANONICAL.get(url)
     if found is not None:
         return accepted(found, "url", url)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from curate.license.answer import Parsed, accepted, ambiguous, elect, rejected
 from curate.license.sources import object_of
@@ -124,17 +124,18 @@ def wikimedia_wikitext(text: str) -> Parsed:
     if len(text) > WIKITEXT_LIMIT:
         return rejected("too_long", text[:80])
     plain = _SHOWN_ONLY.sub("", _COMMENT.sub("", text))
-    answers = []
+    answers, denied = [], False
     for count, template in enumerate(_templates(plain)):
         if count > _PLACES:
             return ambiguous("conflict", text)
-        name, arguments = template[0].strip(), template[1:]
+        name, arguments = template.parts[0].strip(), template.parts[1:]
         if _RESTRICTED.match(name) or _failed_review(name, arguments):
             return ambiguous("contradiction", name)
         answer = _template(name, arguments)
         if answer is not None:
             answers.append(answer)
-    if any(answer.id for answer in answers) and _denied(plain):
+            denied |= bool(set(re.findall(r"[^\W\d_]+", template.before.lower())) & NOT)
+    if any(answer.id for answer in answers) and (denied or _denied(plain)):
         return ambiguous("contradiction", plain.strip())
     if not answers:
         return rejected("empty" if not plain.strip() else "unrecognised", plain.strip())
@@ -182,14 +183,22 @@ def _template(name: str, arguments: list[str]) -> Parsed | None:
     return _code(folded)
 
 
-def _templates(text: str) -> Iterator[list[str]]:
-    """Name and arguments of each template, innermost first."""
+class _Template(NamedTuple):
+    """Name and arguments, and what stands before the template in its line or argument."""
+
+    parts: list[str]
+    before: str
+
+
+def _templates(text: str) -> Iterator[_Template]:
+    """Each template, innermost first."""
     pattern = re.compile(r"\{\{([^{}]*)\}\}")
     for _ in range(_PLACES):
         match = pattern.search(text)
         if match is None:
             return
-        yield match[1].split("|")
+        before = re.split(r"[|\n{}]", text[max(0, match.start() - 200) : match.start()])[-1]
+        yield _Template(match[1].split("|"), before)
         text = text[: match.start()] + " " + text[match.end() :]
 
 
