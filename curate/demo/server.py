@@ -26,6 +26,7 @@ PICTURES: Final = "pictures"
 BEHAVIOUR: Final = "server.json"
 
 _TYPES: Final = {".jpg": "image/jpeg", ".png": "image/png", ".webp": "image/webp"}
+_TEXTS: Final = {".json": "application/json", ".txt": "text/plain"}
 _PHRASES: Final = {
     200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed",
     421: "Misdirected Request", 500: "Internal Server Error",
@@ -148,7 +149,7 @@ class _Server:
         if request.method not in ("GET", "HEAD"):
             return 405, (("Allow", "GET, HEAD"),), b""
         if (text := self.site.texts.get(request.path)) is not None:
-            kind = "application/json" if request.path.endswith(".json") else "text/plain"
+            kind = _TEXTS.get(Path(request.path).suffix, "text/html")
             return 200, (("Content-Type", f"{kind}; charset=utf-8"),), text.encode()
         status = rule.get("status", 200)
         path = self.site.files.get(request.path)

@@ -10,6 +10,7 @@ import io
 import json
 import shutil
 from collections.abc import Callable, Mapping, Sequence
+from html import escape
 from pathlib import Path
 from typing import Any, Final
 
@@ -63,11 +64,22 @@ def write(rows: Sequence[Row], directory: Path, *, seed: int) -> None:
             file.parent.mkdir(exist_ok=True, parents=True)
             file.write_bytes(row.body)
     rules = {_path(row): row.behaviour for row in rows if row.behaviour is not None}
-    told = {"host": HOST, "paths": rules, "files": faults.ORIGIN_FILES}
+    pages = {f"/photos/{row.index}": _landing_page(row) for row in rows}
+    told = {"host": HOST, "paths": rules, "files": {**faults.ORIGIN_FILES, **pages}}
     text = json.dumps(told, indent=1, sort_keys=True)
     (directory / BEHAVIOUR).write_text(text + "\n")
     _parquet(_metadata(rows, seed), directory / METADATA)
     _parquet(_truth(rows), directory / TRUTH)
+
+
+def _landing_page(row: Row) -> str:
+    """The page around a picture: its licence as the source gives it, marked up as one."""
+    url, name = row.wording.url, row.wording.name
+    link = f'<a rel="license" href="{escape(url)}">{escape(name or url)}</a>' if url else ""
+    return (
+        f'<!doctype html><title>Picture {row.index}</title><img src="{_path(row)}">'
+        f"<p>{link or escape(name or '')}</p>\n"
+    )
 
 
 def _parquet(table: pa.Table, path: Path) -> None:
