@@ -13,7 +13,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from curate.errors import CurateError, MissingInput
+from curate.errors import CurateError
 from curate.plan import PLAN, Plan
 from curate.provenance import (
     account,
@@ -27,6 +27,7 @@ from curate.provenance import (
     removals,
 )
 from curate.provenance.findings import AuditResult, bounded
+from curate.provenance.foreign import audit_foreign
 from curate.provenance.narrow import NarrowDataset
 from curate.provenance.promises import Findings, Kept
 from curate.provenance.rows import RowChecks, guarded
@@ -40,17 +41,17 @@ CREDITS_AGAIN: Final = 2_000
 
 
 def audit(path: str | Path, *, hashes: bool = False, full: bool = False) -> AuditResult:
-    """Audit a dataset directory.
+    """Audit a dataset directory, or data that another program made (see `audit_foreign`).
 
     Without `hashes`: commits, sizes, footers, schemas, keys, licences, verdicts, counts and
     digests of the small layers. With it also every byte of every file, every picture and model
     value. `full`, which includes `hashes`, decodes every picture and makes every credit again
     instead of a sample. Memory is bounded by one part, and by what a barrier holds of its narrow
-    columns. Raises MissingInput if there is no manifest.
+    columns. Raises MissingInput if there is nothing to audit.
     """
     files = LocalFiles(path)
     if not files.exists(MANIFEST):
-        raise MissingInput(f"{files.path(MANIFEST)} does not exist: not a finished dataset")
+        return audit_foreign(Path(path), hashes=hashes or full)
     findings = Findings()
     manifest = _read_manifest(files, findings)
     if manifest is None:

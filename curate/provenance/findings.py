@@ -43,17 +43,23 @@ class AuditResult:
     def to_text(self) -> str:
         """The result for a person: verdict, counts, problems, notes, what was verified."""
         rejected, failed = sum(self.rejected.values()), sum(self.failed.values())
+        broken = f"audit: FAILED, {len(self.problems)} problems"
+        unknown = sum(promise.state != "held" for promise in self.promises)
         lines = [
-            "audit: all claims hold"
-            if self.ok
-            else f"audit: FAILED, {len(self.problems)} problems",
+            "audit: all claims hold" if self.ok
+            else broken if self.problems
+            else f"audit: FAILED, {unknown} promises cannot be shown to hold",
             f"kept {self.kept:,}, rejected {rejected:,}, failed {failed:,}",
-        ]
+        ]  # fmt: skip
         lines += [f"  problem: {problem}" for problem in self.problems]
         lines += [line for promise in self.promises for line in promise.to_text()]
         lines += [f"  note: {note}" for note in self.notes]
         lines += [f"  verified: {claim}" for claim in self.verified]
-        lines += [f"dataset_digest {self.dataset_digest}", f"bytes_digest   {self.bytes_digest}"]
+        if self.dataset_digest:
+            lines += [
+                f"dataset_digest {self.dataset_digest}",
+                f"bytes_digest   {self.bytes_digest}",
+            ]
         return "\n".join(lines)
 
 
