@@ -11,7 +11,8 @@ from html import unescape
 from typing import Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, rejected
-from curate.license.sources import object_of
+from curate.license.caveats import PICTURE
+from curate.license.sources import json_of
 from curate.license.spdx import spdx_id
 from curate.license.text import LIMIT, parse_text
 from curate.license.tools import tool
@@ -32,6 +33,12 @@ _NAMES: Final = word_set("dc.rights dcterms.license dcterms.rights dc.rights.lic
 _GRANTING: Final = LICENCE | word_set("under rights terms this work photo image")
 
 
+_SCOPED = re.compile(
+    r"\b(?:texts?|data|datasets?|databases?|metadata|code|software|audio|music|documentation)"
+    r"(?: \w+){0,2} (?:is|are|under|licen[sc]ed|available)\b",
+    re.IGNORECASE,
+)
+"""Visible words by which a marked link speaks of something else than the picture."""
 _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
     r"(?P<rest>(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)>"
@@ -107,7 +114,8 @@ class _Page:
         if self._hidden and name == self._hidden[-1]:
             self._hidden.pop()
             if name == "script" and self._described:
-                self.marked += _licences_in(object_of(self._described.pop()))
+                for picture, target in _licences_in(json_of(self._described.pop())):
+                    (self.marked if picture else self.linked).append(target)
 
     def _collect(self, name: str, values: dict[str, str]) -> None:
         relations = set(values.get("rel", "").lower().split())
@@ -116,23 +124,32 @@ class _Page:
         named = values.get("name", "").lower() in _NAMES and name == "meta"
         target = values.get("href") or values.get("content") or values.get("resource") or ""
         if relations & _RELATIONS or properties & _RELATIONS or "license" in item or named:
-            self.marked.append(target)
+            if target:
+                self.marked.append(target)
         elif name == "a" and values.get("href"):
             self.linked.append(values["href"])
 
 
-def _licences_in(value: object) -> list[str]:
-    """What JSON-LD names as `license`, at any depth: an address, or an object with one."""
+_PICTURES: Final = word_set(
+    "imageobject photograph creativework visualartwork painting drawing mediaobject image"
+)
+
+
+def _licences_in(value: object) -> list[tuple[bool, str]]:
+    """What JSON-LD names as `license`, at any depth, and whether its subject may be a picture."""
     if isinstance(value, list):
         return [found for entry in value for found in _licences_in(entry)]
     if not isinstance(value, dict):
         return []
+    types = value.get("@type") or []
+    listed = [types] if isinstance(types, str) else types if isinstance(types, list) else []
+    picture = not listed or any(str(kind).lower() in _PICTURES for kind in listed)
     found = []
     for name, entry in value.items():
         for one in entry if isinstance(entry, list) else [entry]:
             target = (one.get("@id") or one.get("url")) if isinstance(one, dict) else one
             if name == "license" and isinstance(target, str):
-                found.append(target)
+                found.append((picture, target))
         found += _licences_in(entry)
     return found
 
@@ -170,7 +187,9 @@ def parse_html(text: str) -> Parsed:
     words = " ".join(" ".join(reader.text).replace("\xad", "").split())
     said = _said(words)
     if reader.marked:
-        return _from_links(reader.marked, said)
+        answer = _from_links(reader.marked, said)
+        scoped = _SCOPED.search(words[:LIMIT]) and not PICTURE.search(words[:LIMIT])
+        return ambiguous("contradiction", words) if answer.id and scoped else answer
     linked = list(dict.fromkeys(reader.linked))[: _LINKS + 1]
     links = [link for link in linked if parse_url(link).reason != "not_a_licence_url"]
     if not links:

@@ -52,7 +52,7 @@ _MAY_BE_THERE = re.compile(r"gfdl|gnu|art l|fal|lal|odbl|odc|database|pddl|dedic
 
 def read_families(text: str) -> tuple[str, list[tuple[int, int, Parsed]]]:
     """Every mention with its place, and the text with them blanked out."""
-    found = []
+    found: list[tuple[int, int, Parsed]] = []
     if _MAY_BE_THERE.search(text):
         for start, end, answer in _mentions(text):
             if not any(start < other_end and other < end for other, other_end, _ in found):

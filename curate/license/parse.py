@@ -19,6 +19,12 @@ from curate.license.wikimedia import wikidata_p275, wikimedia, wikimedia_wikitex
 
 __all__ = ["RULES_VERSION", "SOURCE_KINDS", "Parsed", "license_token", "parse"]
 
+
+def exif_copyright(text: str) -> Parsed:
+    """The notice of an EXIF block, which ends with a zero byte or spaces."""
+    return parse_text(text.rstrip("\x00 "))
+
+
 _RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
     **RULES,
     "url": parse_url,
@@ -30,7 +36,7 @@ _RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
     "wikimedia_wikitext": wikimedia_wikitext,
     "wikidata_p275": wikidata_p275,
     "pd12m_license": parse_text,
-    "exif_copyright": parse_text,
+    "exif_copyright": exif_copyright,
     "dc_rights": parse_text,
     "xmp_webstatement": parse_url,
     "xmp_usageterms": parse_text,

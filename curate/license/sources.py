@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, rejected
+from curate.license.text import parse_text
 from curate.license.tools import CREATIVE_COMMONS, UNITS, by_unit, tool
 from curate.license.urls import parse_url
 
@@ -82,9 +83,8 @@ _INAT_CODE: Final = {
 
 # Common Crawl links reduced to their path element: no version, so only the single-version tools
 _FONDANT: Final = {
-    **{unit: f"?versionless:CC-{unit.upper()}" for unit in
-       ("by", "by-sa", "by-nc", "by-nd", "by-nc-sa", "by-nc-nd")},
-    "by-nd-nc": "?versionless:CC-BY-NC-ND",
+    **{t.unit: f"?versionless:{t.family}" for t in CREATIVE_COMMONS if t.kind != "pddc"},
+    "by-nc-nd": "?versionless:CC-BY-NC-ND", "certification": "?public_domain",
     "zero": "CC0-1.0", "cc0": "CC0-1.0", "mark": "CC-PDM-1.0", "pdm": "CC-PDM-1.0",
     "publicdomain": "?public_domain", "public domain": "?public_domain",
     "unknown": "!no_licence", "none": "!no_licence",
@@ -147,14 +147,19 @@ def laion_license(text: str) -> Parsed:
     return parse_url(value)
 
 
-def object_of(text: str) -> dict[str, Any] | None:
-    """A JSON object in a string, or None. Large or deeply nested text is not one."""
+def json_of(text: str) -> object:
+    """What a JSON text holds, or None. Large, deeply nested or repetitive text holds nothing."""
     if len(text) > JSON_LIMIT or text.count("{") + text.count("[") > 50:
         return None
     try:
-        value = json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
+        return json.loads(text, object_pairs_hook=_without_repeats, parse_constant=_no_constant)
     except (ValueError, RecursionError):
         return None
+
+
+def object_of(text: str) -> dict[str, Any] | None:
+    """A JSON object in a string, or None."""
+    value = json_of(text)
     return value if isinstance(value, dict) else None
 
 
@@ -205,14 +210,30 @@ def museumvictoria_licence(text: str) -> Parsed:
     """The API's licence object (the address decides) or its short name."""
     value = object_of(text)
     if value is None:
-        table = _look_up(_VICTORIA_NAMES, text)
-        return table if table.reason != "malformed" or "/" not in text else parse_url(text)
+        named = _victoria_name(text)
+        return named if named.reason != "malformed" or "/" not in text else parse_url(text)
     try:
         address = _field(value, "uri", "url")
         name = _field(value, "shortName", "name") or ""
     except _NotText:
         return rejected("malformed", text)
-    return parse_url(address) if address else _look_up(_VICTORIA_NAMES, name)
+    if not address:
+        return _victoria_name(name)
+    found, named = parse_url(address), _victoria_name(name)
+    families = {tool(a.id).family if a.id else a.family for a in (found, named)} - {None}
+    bound = found.id is not None and tool(found.id).by
+    against = named.reason == "all_rights_reserved" or len(families) > 1
+    against |= bound and named.reason == "public_domain"
+    return ambiguous("conflict", text) if found.id and against else found
+
+
+def _victoria_name(name: str) -> Parsed:
+    """A short name of the API's own list, or a licence's whole short name or title."""
+    listed = _look_up(_VICTORIA_NAMES, name)
+    if listed.reason != "malformed":
+        return listed
+    named = parse_text(name)
+    return named if named.reason in ("identifier", "title") else listed
 
 
 def openverse_pair(value: dict[str, Any], text: str) -> Parsed:

@@ -59,6 +59,7 @@ _FILE_OR_HOST = re.compile(
     re.IGNORECASE,
 )
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
+_ODD_ADDRESSES: Final = ("lookalike", "rights_statement")
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _BESIDE = re.compile(r"[^/?=@#%\\\\]*(?<![a-zA-Z])[](;,)]+[(\[]*")
 _LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
@@ -143,8 +144,8 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
 
 def _judge(folded: str, choice: bool) -> Parsed:
     found, rest = _addresses(folded)
-    lookalike = bool(_MIXED.search(folded))
-    lookalike |= any(f.answer.reason in ("lookalike", "rights_statement") for f in found)
+    odd = [f.answer.reason for f in found if f.answer.reason in _ODD_ADDRESSES]
+    odd += ["lookalike"] if _MIXED.search(folded) else []
     good = [f for f in found if f.answer.reason not in ("not_a_licence_url", "lookalike")]
     rest, others = read_families(rest)
     families = [_Found(*other) for other in others]
@@ -153,9 +154,9 @@ def _judge(folded: str, choice: bool) -> Parsed:
     if len(good) > _MENTIONS:
         return ambiguous("conflict", folded)
     answer = _combine(good, rest, folded)
-    if answer.status == "ok" and lookalike:
+    if answer.status == "ok" and odd:
         return ambiguous("contradiction", folded)
-    return rejected("lookalike", folded) if lookalike and answer.status != "ok" else answer
+    return rejected(odd[0], folded) if odd else answer
 
 
 def _addresses(folded: str) -> tuple[list[_Found], str]:
