@@ -10,7 +10,7 @@ import csv
 import json
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, Final, get_args
+from typing import Any, Final
 
 from curate.license import plus
 from curate.license.reservations import ROBOTS_TXT, SIGNALS, TDM_RESERVATION
@@ -18,7 +18,7 @@ from curate.provenance.attribution import appearing
 from curate.provenance.eu_evidence import Evidence, gather
 from curate.provenance.eu_text import markdown
 from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, exceptions
-from curate.sources import AnySource
+from curate.sources.known import kinds
 from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
 
@@ -102,7 +102,7 @@ def _datasets(dataset: Dataset, recipe: dict[str, Any]) -> dict[str, Any]:
     """The source of the candidates: a list of pictures, whatever became of them."""
     source = recipe["source"]
     kind = str(source["kind"])
-    found = next((k for k in _source_classes() if k.model_fields["kind"].default == kind), None)
+    found = kinds().get(kind)
     own = kind in _OWN_FILES
     return {
         "name": source.get("name") or kind,
@@ -117,10 +117,6 @@ def _datasets(dataset: Dataset, recipe: dict[str, Any]) -> dict[str, Any]:
         ],
         "number of files": len(dataset.record.get("inputs", [])),
     }  # fmt: skip
-
-
-def _source_classes() -> tuple[Any, ...]:
-    return get_args(get_args(AnySource)[0])
 
 
 def _crawled(recipe: dict[str, Any], seen: Evidence) -> dict[str, Any] | str:
