@@ -22,6 +22,7 @@ from curate.provenance.attribution_requests import LOG, withheld, withhold
 from curate.provenance.audit import audit
 from curate.provenance.credit import credit_of
 from curate.provenance.pages import seal
+from curate.report import write_report
 from curate.store.dataset import Dataset
 from curate.train.export import export_files, export_webdataset
 
@@ -250,10 +251,12 @@ def test_a_withheld_credit_keeps_licence_and_changes_and_nothing_that_names(
     copy: Path, tmp_path: Path
 ) -> None:
     before = Dataset.open(copy).manifest
+    assert "Title 0" in write_report(copy).read_text()
     shards = {path: path.read_bytes() for path in copy.glob("*/data/*.parquet")}
     assert withhold(copy, key(0)[:20], reason="the author, by letter, section 3(a)(3)") == key(0)
     assert Dataset.open(copy).manifest == before
     assert all(path.read_bytes() == data for path, data in shards.items())
+    write_report(copy)
     texts = [*(p for p in copy.iterdir() if p.is_file()), *(copy / "attribution").iterdir()]
     for path in texts:
         said = (
@@ -270,7 +273,9 @@ def test_a_withheld_credit_keeps_licence_and_changes_and_nothing_that_names(
         "https://creativecommons.org/licenses/by/4.0/" in row["text"]
         and "re-encoded" in row["text"]
     )
+    assert "Credits withheld at the licensors' request: 1" in (copy / "README.md").read_text()
     assert "attribution withheld" in attribute(copy, key(0))[0]
+    seal(Dataset.open(copy))
     assert audit(copy, hashes=True).problems == []
     export_files(copy, tmp_path / "files")
     lines = (tmp_path / "files" / "metadata.jsonl").read_text().splitlines()

@@ -12,13 +12,16 @@ from typing import Any, Final
 import yaml
 
 from curate.license.evidence import LADDER
+from curate.provenance.attribution_requests import withheld
 from curate.provenance.licenses_page import LICENSES
 from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, known_tool
 from curate.provenance.markdown import inline, table
 from curate.provenance.places import model_name
 from curate.recipe import FIRST_LAYER
+from curate.sources.known import kinds
 from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
+from curate.store.manifest import RECORD
 
 README = "README.md"
 LEDGER = "ledger"
@@ -117,6 +120,7 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
         "Each row carries its own licence, the raw claims it rests on, and its source; credit lines "
         "are in [ATTRIBUTION.html](ATTRIBUTION.html), ATTRIBUTION.csv and ATTRIBUTION.parquet.",
         NOT_CLEARED,
+        *_origin(dataset),
         "## How to read it",
         KEPT_SET,
         JOIN,
@@ -126,6 +130,24 @@ def _sections(dataset: Dataset, told: Licensing) -> list[str]:
         *_how(dataset),
     ]
     return sections
+
+
+def _origin(dataset: Dataset) -> list[str]:
+    """The source, what its claims are worth by its own account, and what was taken out on request."""
+    if not dataset.files.exists(RECORD):
+        return []
+    source = dataset.record["recipe"]["source"]
+    said = kinds()[source["kind"]].WORTH if source["kind"] in kinds() else ""
+    worth = f" What its licence claims are worth: {inline(said)}" if said else ""
+    told = [f"The candidates come from the source {inline(source.get('name') or source['kind'])} "
+            f"({inline(source['kind'])}).{worth}"]  # fmt: skip
+    removed = dataset.manifest.counts.rejected.get("removed", 0)
+    if removed:
+        told.append(f"Removed on request: {removed:,}. Do not put those pictures back.")
+    hidden = len(withheld(dataset))
+    if hidden:
+        told.append(f"Credits withheld at the licensors' request: {hidden:,}.")
+    return ["## Where it comes from", *told]
 
 
 def _license_table(told: Licensing) -> str:

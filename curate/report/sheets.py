@@ -15,6 +15,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from curate import columns as c
+from curate.provenance.attribution_requests import withheld as uncredited
 from curate.report.reading import Places, ledger, lookup
 from curate.report.verdicts import ReasonCount, Verdicts
 from curate.store.commit import FileRole
@@ -30,6 +31,7 @@ _KEPT = ("kept", None)
 _CANDIDATE = [
     c.CAPTIONS, c.CREATOR, c.CREATOR_URL, c.LANDING_URL, c.TITLE, c.URL, c.SOURCE, c.SOURCE_ID,
 ]  # fmt: skip
+_NAMING = [f.name for f in (c.TITLE, c.CREATOR, c.CREATOR_URL, c.LANDING_URL, c.URL)]
 _LEDGER = [
     c.VERDICT, c.REASON, c.MEASURED_VALUE, c.MEASURED_TEXT, c.LICENSE, c.EVIDENCE_LEVEL,
 ]  # fmt: skip
@@ -126,6 +128,8 @@ def make_cards(dataset: Dataset, places: Places) -> dict[str, Card]:
     allowed = {key: places[key] for key, row in verdicts.items() if not is_withheld(row["reason"])}
     pictures = _pictures(dataset, allowed)
     facts = lookup(dataset, "plan", allowed, [field.name for field in _CANDIDATE])
+    for key in uncredited(dataset) & facts.keys():  # its licensor asked for no credit
+        facts[key] |= dict.fromkeys(_NAMING)
     return {
         key: _card(key, pictures.get(key), facts.get(key, {}) | verdicts[key]) for key in allowed
     }
