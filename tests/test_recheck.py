@@ -19,10 +19,14 @@ from curate.fetch.outcome import FetchSettings
 from curate.license.reservations import SIGNALS
 from curate.provenance import recheck_log as log
 from curate.provenance.audit import audit
+from curate.provenance.explain import explain
 from curate.provenance.recheck import RecheckResult, later_findings, recheck
 from curate.provenance.recheck_ask import ask_again
 from curate.provenance.recheck_log import Finding
 from curate.provenance.recheck_rows import Row, _shares, kept_rows
+from curate.provenance.request import Selectors
+from curate.provenance.takedown import remove
+from curate.provenance.verify_removal import verify_removal
 from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
 
@@ -130,6 +134,30 @@ def test_each_drift_is_told_and_the_dataset_stays(
     later = later_findings(Dataset.open(demo_copy), paged.key)
     assert relicensed in later and {f.key for f in later} == {paged.key}
     assert json.loads(result.to_json())["drifted"] is True
+
+
+def test_a_removal_reaches_the_rechecks(demo_copy: Path, at_home: None) -> None:
+    result = recheck(demo_copy, sample=5)
+    recheck(demo_copy, sample=3)
+    key = result.findings[0].key
+    remove(demo_copy, selectors=Selectors(keys=(key,)), reason="asked", write_pages=lambda _: None)
+    told = [path.read_text() for path in (demo_copy / log.FOLDER).iterdir()]
+    assert len(told) == 2 and not any(key in text for text in told)
+    assert not [hit for hit in verify_removal(demo_copy).hits if log.FOLDER in str(hit)]
+    assert not list(log.problems(LocalFiles(demo_copy)))
+
+
+def test_a_row_s_story_tells_what_was_seen_later_and_the_audit_holds_it_to_that(
+    demo_copy: Path, at_home: None
+) -> None:
+    result = recheck(demo_copy, sample=2)
+    told = explain(demo_copy, result.findings[0].key).to_text()
+    assert "seen later, by rechecks" in told and "picture same" in told
+    assert audit(demo_copy).ok
+    file = demo_copy / result.file
+    file.write_text(file.read_text().replace('"same"', '"gone"', 1))
+    assert any(result.file in problem for problem in audit(demo_copy).problems)
+    assert "cannot be read" in explain(demo_copy, result.findings[0].key).to_text()
 
 
 def test_an_outage_is_no_drift(
@@ -343,6 +371,9 @@ def test_the_log_is_chained_and_can_forget(tmp_path: Path) -> None:
     assert not any(b'"a"' in (tmp_path / name).read_bytes() for name in names)
     assert list(log.problems(files)) == []
     assert log.forget(files, {"a"}) == 0
+    (tmp_path / names[1]).write_text("half a file")
+    assert log.forget(files, {"a"}) == 0
+    assert not (tmp_path / names[1]).exists() and list(log.problems(files)) == []
 
 
 def test_a_changed_or_missing_recheck_shows(tmp_path: Path) -> None:

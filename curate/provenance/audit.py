@@ -23,6 +23,7 @@ from curate.provenance import (
     pages,
     partition,
     pictures,
+    recheck_log,
     remade,
     removals,
 )
@@ -144,7 +145,8 @@ class _Audit:
             add(Kept.SAME_DATA, rows.barriers.told())
 
     def _account(self, plan: Plan | None, recipe: Recipe | None) -> None:
-        """The run's own account, and the pages."""
+        """The run's own account, the pages, and what was seen later."""
+        self.findings.add(Kept.EVIDENCE, bounded(recheck_log.problems(self.dataset.files)))
         self.findings.add(Kept.LINEAGE, account.check_record(self.dataset, plan, recipe))
         if self._sound():
             tally = self.seen.tally

@@ -14,7 +14,7 @@ from typing import Any, Final
 import pyarrow.compute as pc
 
 from curate.errors import CurateError
-from curate.provenance import lines
+from curate.provenance import lines, recheck_log
 from curate.provenance.artefacts import artefacts
 from curate.provenance.attribute import credit_row
 from curate.provenance.attribution_requests import withheld
@@ -107,6 +107,8 @@ def _told(
     yield Section("verdict", tuple(_verdict(dataset, verdict, key)))
     if verdict.get("verdict") == "kept":
         yield Section("credit", tuple(_credit(dataset, shards["images"].part, key)))
+    if later := list(_later(dataset, key)):
+        yield Section("seen later, by rechecks", tuple(later))
 
 
 def _removed(
@@ -124,6 +126,15 @@ def _removed(
         found.append(f"the log cannot be read: {error}")
     yield Section("removed on request", tuple(found))
     yield Section("everything else", ("erased: address, names, text, picture and features",))
+
+
+def _later(dataset: Dataset, key: str) -> Iterator[str]:
+    """What was found when the evidence was asked for again; the evidence above stays as it was."""
+    try:
+        for finding in recheck_log.read(dataset.files, key):
+            yield f"{finding.at}: {lines.printable(str(finding))}"
+    except CurateError as error:
+        yield f"the rechecks cannot be read: {error}"
 
 
 def _row(dataset: Dataset, shard: Shard, role: str, key: str) -> dict[str, Any] | None:

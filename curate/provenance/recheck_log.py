@@ -103,12 +103,17 @@ def problems(files: LocalFiles) -> Iterator[str]:
 def forget(files: LocalFiles, keys: Collection[str]) -> int:
     """Erase some rows from the log, as a removal must; returns how many findings went.
 
-    The files keep their names and are chained anew; each says how many findings it lost.
+    The files keep their names and are chained anew; each says how many findings it lost. A file
+    that cannot be read goes whole: nobody could say that it holds none of the rows.
     """
-    gone, before = 0, None
+    gone, before, sought = 0, None, set(keys)
     for name in _names(files):
-        body = _load(files, name)
-        kept = [one for one in body["findings"] if one["key"] not in keys]
+        try:
+            body = _load(files, name)
+        except StoreError:
+            files.remove(name)
+            continue
+        kept = [one for one in body["findings"] if one["key"] not in sought]
         lost = len(body["findings"]) - len(kept)
         if lost or body["previous"] != before:
             body |= {"findings": kept, "previous": before}

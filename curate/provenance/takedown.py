@@ -28,6 +28,7 @@ from curate import columns as c
 from curate.engine import finished
 from curate.errors import EngineError, MissingInput, StoreError
 from curate.plan import PLAN, Plan, load_plan
+from curate.provenance import recheck_log
 from curate.provenance.chain import READ_ERRORS
 from curate.provenance.receipt import (
     BEYOND,
@@ -332,6 +333,8 @@ class _Removal:
             for told in self.files.list(f"{layer}/recomputed", ".json") if name else []:
                 if told.rpartition("/")[2].startswith(name[:16]):
                     self.files.remove(told)
+        recheck_log.forget(self.files, self.started.keys)
+        recheck_log.forget(self.files, frozenset(self.started.keys))
         for left in self.files.root.glob(f"{TEMP}/*"):
             left.unlink(missing_ok=True)
         if self.started.corpus:
