@@ -31,7 +31,7 @@ class LicenseStage(Stage):
     `policy` is public-domain, attribution, sharealike, noncommercial or a list of licence ids.
     `versionless` names families, such as CC-BY, that are accepted without a version. Reasons are
     `license:` with none, unknown, reserved, ambiguous, conflict, policy or evidence; the measured
-    text is the raw claim, its first 1,000 characters.
+    text is the raw claim, of a conflict both, its first 1,000 characters.
     """
 
     kind: Literal["license"] = "license"
@@ -74,11 +74,19 @@ def _judged(table: pa.Table, terms: Policy, stage: str) -> pa.Table:
     for field, values in zip(_PRODUCED, _values(found, refusals), strict=True):
         table = table.append_column(field, found.column(values, field.type))
     reasons = [None if r is None else f"license:{r}" for r in refusals]
-    raw = [(d.raw or "")[:_RAW_LIMIT] or None for d in found.decisions]
+    raw = [_raw(decision) for decision in found.decisions]
     order = found.rows.tolist()
     return mark(
         table, [reasons[row] for row in order], stage=stage, text=[raw[row] for row in order]
     )
+
+
+def _raw(decision: Decision) -> str | None:
+    """The claim that decided; of a conflict, both claims in turn."""
+    if decision.beside is None:
+        return (decision.raw or "")[:_RAW_LIMIT] or None
+    half = _RAW_LIMIT // 2 - 20
+    return f"{(decision.raw or '')[:half]!r} against {decision.beside[:half]!r}"
 
 
 def _values(found: Judged, refusals: list[str | None]) -> list[list[Any]]:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from typing import Final
 
+import pyarrow as pa
 import pytest
 from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 
+from curate import columns as c
 from curate.license.evidence import EMBEDDED, LADDER, Claim, Decision, compare, read, resolve
 from curate.license.policy import policy
 from curate.license.tools import TOOLS, Tool
+from curate.stage import apply
+from curate.stages.license import LicenseStage
 
 CC: Final = "https://creativecommons.org/licenses"
 GRANTS: Final = (f"{CC}/by/4.0/", f"{CC}/by/3.0/", f"{CC}/by/3.0/de/", f"{CC}/by-sa/4.0/",
@@ -134,7 +138,7 @@ def test_comparing_is_resolving_with_both(found: list[Claim], own: list[Claim]) 
 def test_how_a_picture_stands(
     found: list[tuple[str, str, int]], own: list[tuple[str, str, int]], agreement: str
 ) -> None:
-    assert compare([Claim(*c) for c in found], [Claim(*c) for c in own]).agreement == agreement
+    assert compare([Claim(*x) for x in found], [Claim(*x) for x in own]).agreement == agreement
 
 
 @pytest.mark.parametrize(
@@ -168,6 +172,11 @@ def test_a_conflict_keeps_both_texts() -> None:
     decision = resolve([Claim("url", GRANTS[0], 5), Claim("text", "CC BY-NC 4.0", 2)])
     assert (decision.raw, decision.beside) == ("CC BY-NC 4.0", GRANTS[0])
     assert resolve([Claim("url", GRANTS[0], 5)]).beside is None
+    claims = [("url", GRANTS[0], 5), ("text", "CC BY-NC 4.0", 2)]
+    rows = [[{"kind": kind, "value": value, "level": level} for kind, value, level in claims]]
+    table = pa.table([["0" * 64], rows], schema=pa.schema([c.KEY, c.CLAIMS]))
+    done = apply(LicenseStage(policy="noncommercial"), table)
+    assert done["measured_text"].to_pylist() == [f"'CC BY-NC 4.0' against '{GRANTS[0]}'"]
 
 
 def test_every_rung_is_named_and_a_claim_carries_its_response() -> None:
