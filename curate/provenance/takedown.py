@@ -333,7 +333,6 @@ class _Removal:
             for told in self.files.list(f"{layer}/recomputed", ".json") if name else []:
                 if told.rpartition("/")[2].startswith(name[:16]):
                     self.files.remove(told)
-        recheck_log.forget(self.files, self.started.keys)
         recheck_log.forget(self.files, frozenset(self.started.keys))
         for left in self.files.root.glob(f"{TEMP}/*"):
             left.unlink(missing_ok=True)
