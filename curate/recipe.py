@@ -102,6 +102,10 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(f"each layer may appear once; twice: {twice}")
         if self.passes[0].layer != FIRST_LAYER:
             raise ValueError("the first pass makes the layer `images`")
+        if self.tombstones and self.tombstone_stage is None:
+            raise ValueError(
+                "tombstones need the stage inspect: what was removed is known by looks"
+            )
         return self
 
     @model_validator(mode="after")
@@ -149,10 +153,9 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
             }
             for step in self.passes
         ]
-        names = [Path(path).name for path in self.tombstones]
         whole = self.model_dump(mode="json")
         whole |= {"captions": [table.portable() for table in self.captions]}
-        return whole | {"source": self.source.portable(), "passes": passes, "tombstones": names}
+        return whole | {"source": self.source.portable(), "passes": passes, "tombstones": []}
 
     def identities(self) -> dict[str, list[Any]]:
         """Layer → what its fingerprint is the digest of."""
@@ -230,22 +233,21 @@ def _stage_classes() -> list[type[Stage]]:
 
 
 def with_tombstones(value: Any) -> Any:
-    """A recipe's plain values with the stage that its `tombstones` ask for, unless it is there."""
+    """A recipe's plain values with the stage that its `tombstones` ask for, in place of another.
+
+    A plan keeps the stage with the log's digest and no paths: those may name another log by now.
+    """
     logs = value.get("tombstones") if isinstance(value, dict) else None
     try:
         first = value["passes"][0] if logs else {}
-        stages = list(first.get("stages", ()))
+        stages = [s for s in first.get("stages", ()) if s["kind"] != "tombstones"]
         kinds = [stage["kind"] for stage in stages]
         barrier = first.get("barrier") or {}
         near = {n: barrier[n] for n in ("near_bits", "near_rgb") if n in barrier}
     except (AttributeError, IndexError, KeyError, TypeError):
         return value  # malformed: the fields' own validation says how
-    if not logs or "tombstones" in kinds:
+    if not logs or "inspect" not in kinds:
         return value
-    if "inspect" not in kinds:
-        raise ValueError(
-            "tombstones need the stage inspect: what was removed is known by its looks"
-        )
     stages.insert(kinds.index("inspect") + 1, {"kind": "tombstones", "logs": logs, **near})
     return {**value, "passes": [{**first, "stages": stages}, *value["passes"][1:]]}
 

@@ -395,6 +395,14 @@ def test_a_log_that_was_edited_is_not_read(sound: Path, out: Path, tmp_path: Pat
         run_inline(again(sound, out, tombstones=[str(tmp_path / "none")]), tmp_path / "new")
 
 
+def test_a_log_that_no_stage_would_read_is_refused(sound: Path, out: Path) -> None:
+    value = again(sound, out).model_dump(mode="json") | {"tombstones": [str(out)]}
+    value["passes"][0]["stages"] = value["passes"][0]["stages"][:3]
+    value["passes"][0]["barrier"] = None
+    with pytest.raises(RecipeError, match="need the stage inspect"):
+        recipe_from(value, origin="test")
+
+
 def test_another_log_is_another_recipe(sound: Path, out: Path) -> None:
     plain = again(sound, out)
     take(out, keys=[key(12)])

@@ -1,6 +1,6 @@
 """Is anything of a removed row still here? Every file under a dataset is read, whatever its name.
 
-Keys and hashes may stand in the log, the receipts, the plan, the ledger and the first layer's
+Keys and hashes may stand in the logs, the receipts, the plan, the ledger and the first layer's
 marks, nowhere else; addresses, creators and pictures nowhere. What could not be read is said and
 counts as not verified.
 """
@@ -19,7 +19,8 @@ from typing import Final
 
 from curate.errors import CurateError, MissingInput
 from curate.plan import PLAN, load_plan
-from curate.provenance import removals
+from curate.provenance import attribution_requests, removals
+from curate.provenance.attribution_requests import LOG as ATTRIBUTION_REQUESTS
 from curate.provenance.chain import READ_ERRORS
 from curate.provenance.known import Known, Match
 from curate.provenance.partition import by_part
@@ -32,6 +33,8 @@ from curate.store.manifest import MANIFEST, load_manifest
 from curate.store.tombstones import LOG, RECEIPTS, load_log, unfinished
 
 CORPUS: Final = "corpus"
+LOGS: Final = (attribution_requests.LOG,)
+"""Logs of keys alone, beside the receipts."""
 MOST_HITS: Final = 1_000
 
 
@@ -160,12 +163,10 @@ class _Verify:
             for name in sorted(names):
                 path = Path(folder, name)
                 relative = path.relative_to(root).as_posix()
-                if relative == LOG:
-                    continue
-                named = not allowed.get(relative, False)
-                if named and relative.startswith(f"{RECEIPTS}/") and allowed:
-                    named = False
-                self._file(path, prefix + relative, names=named)
+                logged = relative in LOGS or relative.startswith(f"{RECEIPTS}/")
+                if relative != LOG:
+                    named = not allowed.get(relative, logged and bool(allowed))
+                    self._file(path, prefix + relative, names=named)
 
     def _unlisted(self, error: OSError) -> None:
         self.unread.append(f"{error.filename}: {error.strerror}")
@@ -204,7 +205,7 @@ class _Verify:
 def _allowed(files: LocalFiles) -> dict[str, bool]:
     """The shard files of a version, and whether keys and hashes of removed rows may stand there."""
     places = {("plan", "data"), ("ledger", "data"), ("images", "marks")}
-    return {
+    return {ATTRIBUTION_REQUESTS: True} | {
         entry.path: (layer.name, entry.role) in places
         for layer in load_manifest(files).layers
         for shard in layer.shards

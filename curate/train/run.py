@@ -115,9 +115,21 @@ def _resumable(dataset: Dataset, settings: TrainSettings, to: Path) -> ck.Card |
     here, there = dataset.manifest.dataset_digest, card.dataset.dataset_digest
     if here != there:
         raise OutputMismatch(
-            f"{to} was trained on dataset {there}, this is {here}; name another directory"
+            f"{to} was trained on dataset {there}, this is {here}{_removed_since(dataset, there)}; "
+            f"name another directory"
         )
     return card
+
+
+def _removed_since(dataset: Dataset, digest: str) -> str:
+    """Why a dataset is not the one of a checkpoint, if rows were removed from it since."""
+    from curate.provenance.receipt import load_receipts, receipt_path
+
+    receipts = list(load_receipts(dataset.files))
+    first = next((r for r in receipts if r.before.dataset_digest == digest), None)
+    if first is None:
+        return ""
+    return f", from which rows were removed since ({receipt_path(first.removal)}): train anew"
 
 
 def _difference(before: TrainSettings, now: TrainSettings) -> str:
