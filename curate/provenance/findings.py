@@ -54,7 +54,8 @@ class AuditResult:
         lines += [f"  problem: {problem}" for problem in self.problems]
         lines += [line for promise in self.promises for line in promise.to_text()]
         lines += [f"  note: {note}" for note in self.notes]
-        lines += [f"  verified: {claim}" for claim in self.verified]
+        if not self.promises:
+            lines += [f"  verified: {claim}" for claim in self.verified]
         if self.dataset_digest:
             lines += [
                 f"dataset_digest {self.dataset_digest}",
