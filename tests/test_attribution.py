@@ -10,6 +10,8 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from PIL import Image
 from provenance_dataset import build, jpeg, key, picture
 
@@ -18,9 +20,12 @@ from curate.license.duties import duties
 from curate.license.tools import TOOLS, VERSIONLESS, tool
 from curate.provenance import attribution_pages, write_outputs
 from curate.provenance.attribute import attribute
+from curate.provenance.attribution import _cell
+from curate.provenance.attribution_pages import _row
 from curate.provenance.attribution_requests import LOG, withheld, withhold
 from curate.provenance.audit import audit
 from curate.provenance.credit import credit_of
+from curate.provenance.lines import JOINERS
 from curate.provenance.pages import seal
 from curate.report import write_report
 from curate.store.dataset import Dataset
@@ -124,6 +129,18 @@ def test_what_the_file_supplies_is_kept_with_the_credit() -> None:
     assert credit_of(ROW | {"license": "CC-BY-4.0", "claims": claims}).copyright_notice is None
 
 
+@given(st.text(), st.text(), st.text())
+def test_a_credit_is_one_printable_line_and_a_cell_no_formula(a: str, b: str, c: str) -> None:
+    told = credit_of(ROW | {"license": "CC-BY-3.0", "title": a, "creator": b, "landing_url": c})
+    assert told.text.translate(dict.fromkeys(map(ord, JOINERS))).isprintable()
+    assert (told.title, told.creator) == (a, b or None)
+    for value in (a, b, c):
+        cell = str(_cell(value))
+        assert cell.lstrip()[:1] not in ("=", "+", "-", "@") and cell[:1] not in ("\t", "\r")
+    row = _row(told)
+    assert row.count("<") == row.count(">") and "<script" not in row.lower()
+
+
 # --- pages --------------------------------------------------------------------------------------
 def test_pages_hold_a_bounded_number_of_credits_and_follow_each_other(
     copy: Path, monkeypatch: pytest.MonkeyPatch
@@ -170,7 +187,7 @@ def test_a_page_left_over_goes_and_one_put_there_is_named(
 
 def test_a_credit_changed_on_a_page_and_sealed_again_is_found(copy: Path) -> None:
     page = copy / "attribution" / "page-0001.html"
-    page.write_text(page.read_text().replace("Ann</td>", "Bob</td>"))
+    page.write_text(page.read_text().replace("<bdi>Ann<", "<bdi>Bob<"))
     assert "page-0001.html: its sha256" in "\n".join(audit(copy, hashes=True).problems)
     seal(Dataset.open(copy))
     assert "page-0001.html does not say" in "\n".join(audit(copy, hashes=True).problems)

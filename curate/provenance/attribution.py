@@ -33,7 +33,7 @@ __all__ = [
     "credits",
     "write_attribution",
 ]
-FORMULA_STARTS: Final = ("=", "+", "-", "@", "\t", "\r")
+FORMULA_STARTS: Final = frozenset("=+-@＝＋－＠\t\r\n")
 
 
 def write_attribution(dataset: Dataset, told: Licensing, root: Path) -> Counter[str]:
@@ -73,7 +73,10 @@ def credits(dataset: Dataset) -> Iterator[list[Credit]]:
 
 def _cell(value: object) -> object:
     """A CSV cell that no spreadsheet runs as a formula; the Parquet file has the value as it is."""
-    return f"'{value}" if isinstance(value, str) and value.startswith(FORMULA_STARTS) else value
+    if not isinstance(value, str):
+        return value
+    starts = {value[:1], value.lstrip("\ufeff\xa0 \t\r\n")[:1]}
+    return f"'{value}" if starts & FORMULA_STARTS else value
 
 
 def _note(dataset: Dataset, licenses: Licensing) -> list[str]:

@@ -155,22 +155,24 @@ def _author(credit: Credit) -> str:
         return html.escape(WITHHELD)
     told = _link(credit.creator_url, credit.creator or UNKNOWN_AUTHOR)
     if credit.parties:
-        told += f"<br>credit to {html.escape(credit.parties)}"
+        told += f"<br>credit to <bdi>{html.escape(credit.parties)}</bdi>"
     if credit.copyright_notice:
-        told += f"<br><small>{html.escape(credit.copyright_notice)}</small>"
+        told += f"<br><small><bdi>{html.escape(credit.copyright_notice)}</bdi></small>"
     return told
 
 
 def _terms(credit: Credit) -> str:
     told = _link(credit.license_url, credit.license_title or credit.license or NOT_AUDITED)
     if credit.declared_by:
-        told += f" declared by {html.escape(credit.declared_by)}"
+        told += f" declared by <bdi>{html.escape(credit.declared_by)}</bdi>"
     return told
 
 
 def _link(url: str | None, text: str) -> str:
     """A link if the address is of the web, else the text alone: `javascript:` is no address."""
-    shown = html.escape(text)
+    shown = (
+        f"<bdi>{html.escape(text)}</bdi>"  # what a stranger wrote cannot turn what stands around it
+    )
     if url is None or not url.lower().startswith(("http://", "https://")):
         return shown
     return f'<a href="{html.escape(url)}" rel="nofollow noreferrer">{shown}</a>'

@@ -17,6 +17,7 @@ from curate.license.duties import NONE, duties, verb
 from curate.license.evidence import DECLARATION, DECLARED_BASIS
 from curate.license.tools import Tool
 from curate.provenance.licensing import NOT_AUDITED, known_tool
+from curate.provenance.lines import visible
 from curate.provenance.notices import Named, named_in
 
 READ: Final = [f.name for f in (c.KEY, c.URL, c.LANDING_URL, c.TITLE, c.CREATOR, c.CREATOR_URL, c.CLAIMS,
@@ -123,7 +124,7 @@ def _changes(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(credit: Mapping[str, Any], tool: Tool | None) -> str:
-    """“Title” by Author, source, licensed under licence (address). Notice. Changes."""
+    """“Title” by Author, source, licensed under licence (address). Notice. Changes. One line."""
     terms = credit["license_title"] or credit["license"] or NOT_AUDITED
     if tool is not None:
         terms = f"{verb(tool)} {terms} ({tool.url})"
@@ -132,7 +133,7 @@ def _text(credit: Mapping[str, Any], tool: Tool | None) -> str:
     told = f"{_work(credit)}, {terms}."
     if credit["copyright_notice"]:
         told += f" Notice: “{credit['copyright_notice']}”."
-    return f"{told} Changes: {credit['changes']}."
+    return visible(" ".join(f"{told} Changes: {credit['changes']}.".split()))
 
 
 def _work(credit: Mapping[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import Any, Final
 from curate import columns as c
 
 LONGEST_VALUE: Final = 400
+JOINERS: Final = "\u200c\u200d"
 _OBSERVED: Final = tuple(
     f.name
     for f in (c.OBSERVED_AT, c.HTTP_STATUS, c.FINAL_URL, c.FETCH_ATTEMPTS, c.FETCH_SECONDS,
@@ -85,5 +86,15 @@ def reservations(row: Mapping[str, Any]) -> Iterator[str]:
 def printable(value: Any) -> str:
     """Any value as one short line of printable characters."""
     text = value if isinstance(value, str) else repr(value)
-    shown = "".join(ch if ch.isprintable() else ascii(ch)[1:-1] for ch in text[:LONGEST_VALUE])
+    shown = visible(text[:LONGEST_VALUE])
     return shown + (f"… ({len(text)} characters)" if len(text) > LONGEST_VALUE else "")
+
+
+def visible(text: str) -> str:
+    """The text with control and format characters shown as escapes: none reaches a terminal.
+
+    The joiners stay: names in Persian and other scripts are written with them.
+    """
+    if text.isprintable():
+        return text
+    return "".join(ch if ch.isprintable() or ch in JOINERS else ascii(ch)[1:-1] for ch in text)
