@@ -152,8 +152,11 @@ class _Audit:
             tally = self.seen.tally
             self.findings.add(Kept.CONSERVATION, account.check_counts(self.dataset, tally))
             self.findings.add(Kept.CONSERVATION, account.check_funnel(self.dataset, tally))
-            told = bounded(pages.check_pages(self.dataset, hashes=self.hashes))
-            self.findings.add(Kept.EVIDENCE, told)
+            again = self.full or self.dataset.manifest.counts.kept <= CREDITS_AGAIN
+            told = pages.check_pages(self.dataset, hashes=self.hashes, again=again)
+            self.findings.add(Kept.EVIDENCE, bounded(told))
+            if self.hashes and not again:
+                self.findings.unknown(Kept.EVIDENCE, "credits were not made again: ask with --full")
         else:
             self._count_damaged()
 

@@ -48,10 +48,10 @@ def seal(dataset: Dataset) -> None:
     dataset.files.publish(SEAL, text.encode() + b"\n")
 
 
-def check_pages(dataset: Dataset, *, hashes: bool) -> Iterator[str]:
+def check_pages(dataset: Dataset, *, hashes: bool, again: bool = True) -> Iterator[str]:
     """One sentence for each page that is missing or not as it was written.
 
-    With `hashes`, the credits are made again from the rows and compared.
+    With `hashes`, and if `again`, the credits are made again from the rows and compared.
     """
     if not _present(dataset) and not dataset.files.exists(SEAL):
         return  # made by a program that writes no pages
@@ -80,7 +80,7 @@ def check_pages(dataset: Dataset, *, hashes: bool) -> Iterator[str]:
             yield f"{name} is a page of another version: write the pages again with `curate report`"
     broken = list(check_requests(dataset.files))
     yield from broken
-    if hashes and not broken:
+    if hashes and again and not broken:
         yield from _rewritten(dataset)
 
 
