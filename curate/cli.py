@@ -10,15 +10,15 @@ import shlex
 import sys
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, NoReturn
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
+from curate import cli_provenance
+from curate.cli_types import Out, To, console, fail
 from curate.errors import CurateError
 
 if TYPE_CHECKING:
-    from rich.console import Console
-
     from curate.cluster import Cluster
 
 app = typer.Typer(
@@ -28,10 +28,6 @@ app = typer.Typer(
     "and train from their cached latents.",
 )  # fmt: skip
 
-PLAIN_WIDTH = 118
-
-Out = Annotated[Path, typer.Argument(metavar="OUT", help="A dataset directory.")]
-To = Annotated[Path, typer.Option("--to", help="Where the result goes.")]
 Sets = Annotated[
     list[str] | None,
     typer.Option("--set", metavar="a.b=1", help="Override a field; may be repeated."),
@@ -39,7 +35,6 @@ Sets = Annotated[
 ClusterFile = Annotated[Path | None, typer.Option("--cluster", help="YAML: where and how many.")]
 Workers = Annotated[int | None, typer.Option("--workers", min=1, help="Workers on this machine.")]
 Inline = Annotated[bool, typer.Option("--inline", help="In this process, without Ray.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON.")]
 
 
 def main() -> None:
@@ -47,17 +42,17 @@ def main() -> None:
     try:
         app(standalone_mode=True)
     except CurateError as error:
-        _fail(f"error: {error}", error.exit_code)
+        fail(f"error: {error}", error.exit_code)
     except ModuleNotFoundError as error:
         if error.name is None or error.name.split(".")[0] == "curate":
             raise
-        _fail(
+        fail(
             f"error: this needs the package {error.name!r}, which the light install leaves out: "
             f"pip install 'curate-t2i[all]'",
             2,
         )
     except OSError as error:
-        _fail(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
+        fail(f"error: {error.strerror or error}: {error.filename or ''}".rstrip(": "), 2)
 
 
 @contextlib.contextmanager
@@ -67,19 +62,7 @@ def _resumable() -> Iterator[None]:
         yield
     except KeyboardInterrupt:
         command = shlex.join(["curate", *sys.argv[1:]])
-        _fail(f"\ninterrupted; what was committed stays. To go on:\n  {command}", 130)
-
-
-def _fail(text: str, code: int) -> NoReturn:
-    print(text, file=sys.stderr)
-    raise SystemExit(code)
-
-
-def _console() -> Console:
-    from rich.console import Console
-
-    console = Console()
-    return console if console.is_terminal else Console(width=PLAIN_WIDTH)
+        fail(f"\ninterrupted; what was committed stays. To go on:\n  {command}", 130)
 
 
 def _cluster(file: Path | None, workers: int | None) -> Cluster:
@@ -111,7 +94,7 @@ def plan(
     """Type-check a recipe and print stages, resources and a storage forecast; touches no data."""
     from curate import commands
 
-    commands.print_plan(commands.read_recipe(recipe, sets), rows=rows, console=_console())
+    commands.print_plan(commands.read_recipe(recipe, sets), rows=rows, console=console())
 
 
 @app.command()
@@ -123,6 +106,10 @@ def run(
     limit: Annotated[
         int | None, typer.Option("--limit", min=1, help="First N candidates only.")
     ] = None,
+    tombstones: Annotated[
+        list[Path] | None,
+        typer.Option("--tombstones", metavar="LOG", help="What this log names is not taken."),
+    ] = None,
     inline: Inline = False,
     workers: Workers = None,
     cluster: ClusterFile = None,
@@ -131,13 +118,13 @@ def run(
     """Run a recipe into an output directory; the same command resumes it."""
     from curate import commands
 
-    console = _console()
+    shown, wanted = console(), commands.read_recipe(recipe, sets, tombstones)
     with _resumable():
         outcome = commands.build(
-            commands.read_recipe(recipe, sets), to, cluster=_cluster(cluster, workers),
-            inline=inline, limit=commands.limit_of(recipe, limit), console=console,
+            wanted, to, cluster=_cluster(cluster, workers), inline=inline,
+            limit=commands.limit_of(recipe, limit), console=shown,
         )  # fmt: skip
-    commands.print_counts(outcome.manifest, console)
+    commands.print_end(outcome.manifest, wanted, to, shown)
 
 
 @app.command()
@@ -145,30 +132,7 @@ def status(out: Out) -> None:
     """Shards done and to do."""
     from curate import commands
 
-    commands.print_status(out, _console())
-
-
-@app.command()
-def audit(
-    out: Out,
-    hashes: Annotated[bool, typer.Option("--hashes", help="Read and hash every file.")] = False,
-    json: Json = False,
-) -> None:
-    """Re-derive every claim of a dataset; exit 0 if all hold, 1 if not."""
-    from curate import commands
-
-    raise SystemExit(commands.audit(out, hashes=hashes, as_json=json, console=_console()))
-
-
-@app.command()
-def explain(
-    out: Out,
-    key: Annotated[str, typer.Argument(help="A key, the beginning of one, a sha256 or a URL.")],
-) -> None:
-    """Tell one row's story: claims, evidence, fetch, picture, scores, verdict."""
-    from curate import commands
-
-    print(commands.explain(out, key))
+    commands.print_status(out, console())
 
 
 @app.command()
@@ -202,7 +166,7 @@ def precompute(
     """Encode a folder of pictures without licence stages; outputs say `licence: not audited`."""
     from curate import commands
 
-    console = _console()
+    shown = console()
     recipe = commands.precompute_recipe(
         folder,
         size=size,
@@ -218,9 +182,9 @@ def precompute(
             cluster=_cluster(cluster, workers),
             inline=inline,
             limit=None,
-            console=console,
+            console=shown,
         )
-    commands.print_counts(outcome.manifest, console)
+    commands.print_counts(outcome.manifest, shown)
 
 
 @app.command()
@@ -234,7 +198,7 @@ def train(
     from curate import commands
 
     with _resumable():
-        commands.train(out, to, recipe=recipe, sets=sets, console=_console())
+        commands.train(out, to, recipe=recipe, sets=sets, console=console())
 
 
 @app.command()
@@ -291,18 +255,9 @@ def demo(
 
     with _resumable():
         demo_run.demo(
-            to, console=_console(), cluster=_cluster(None, workers), inline=inline, long=long,
+            to, console=console(), cluster=_cluster(None, workers), inline=inline, long=long,
             pictures=pictures, seed=seed,
         )  # fmt: skip
 
 
-@app.command()
-def export(
-    out: Out,
-    to: Annotated[str, typer.Option("--to", help="Form: webdataset or files.")],
-    path: Annotated[Path, typer.Option("--path", help="Where the export goes.")],
-) -> None:
-    """Write the kept rows in another form: WebDataset tars or plain files."""
-    from curate import commands
-
-    print(commands.export(out, form=to, path=path))
+cli_provenance.register(app)

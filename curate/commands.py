@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+import json
+from collections.abc import Iterable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any
@@ -27,8 +28,17 @@ from curate.yaml_lines import override
 REASONS_SHOWN = 40
 
 
-def read_recipe(name: str | Path, sets: list[str] | None) -> Recipe:
-    """A recipe from a file, from the shipped ones by name, or from an output directory's plan."""
+def read_recipe(
+    name: str | Path, sets: list[str] | None, tombstones: Sequence[Path] | None = None
+) -> Recipe:
+    """A recipe from a file, from the shipped ones by name, or from an output directory's plan.
+
+    `tombstones` are logs of removals that count beside those the recipe names.
+    """
+    if tombstones:
+        own = read_recipe(name, sets).tombstones
+        logs = [*own, *(str(log) for log in tombstones if str(log) not in own)]
+        sets = [*(sets or []), f"tombstones={json.dumps(logs)}"]
     path = Path(name)
     if (path / "plan" / "PLAN.json").is_file():
         return recipe_of(path, sets)
@@ -74,7 +84,15 @@ def execute(
         outcome = engine(recipe, to, limit=limit, cluster=cluster, watch=ConsoleWatch(console))
     if outcome.finished_before:
         console.print("  nothing to do: every shard is committed and the manifest is published")
+    print_captions(to, console)
     return outcome
+
+
+def print_captions(out: Path, console: Console) -> None:
+    """What became of each import of captions that the plan of a directory holds."""
+    plan = load_plan(LocalFiles(out))
+    for joined in plan.captions if plan else ():
+        console.print(f"  {'captions':<18}{joined.sentence()}", highlight=False, markup=False)
 
 
 def write_pages(to: Path, **report: Any) -> None:
@@ -151,6 +169,7 @@ def print_status(out: Path, console: Console) -> None:
         )
     layers = {LAYER: {commit.part: commit for commit in plan_commits(files, plan)}}
     console.print(f"  {'plan':<18}{plan.rows:,} candidates in {len(plan.parts):,} parts")
+    print_captions(out, console)
     open_end = False
     for index, step in enumerate(recipe.passes):
         if open_end:
@@ -197,6 +216,16 @@ def print_counts(manifest: Manifest, console: Console) -> None:
     console.print(
         f"dataset_digest {manifest.dataset_digest}\nbytes_digest   {manifest.bytes_digest}"
     )
+
+
+def print_end(manifest: Manifest, recipe: Recipe, to: Path, console: Console) -> None:
+    """The counts, and why nothing was kept if nothing was."""
+    from curate.provenance.nothing import why_nothing
+    from curate.store.dataset import Dataset
+
+    print_counts(manifest, console)
+    for line in why_nothing(Dataset.open(to), recipe):
+        console.print(line, highlight=False, markup=False, soft_wrap=True)
 
 
 def print_funnel(funnel: Iterable[dict[str, Any]], console: Console) -> None:
@@ -263,25 +292,6 @@ def declaration(
     return present or None
 
 
-def audit(out: Path, *, hashes: bool, as_json: bool, console: Console) -> int:
-    """Print what the audit found; returns the exit code."""
-    from curate.provenance.audit import audit as run_audit
-
-    result = run_audit(out, hashes=hashes)
-    if as_json:
-        print(result.to_json())
-    else:
-        console.print(result.to_text(), highlight=False, markup=False, soft_wrap=True)
-    return 0 if result.ok else 1
-
-
-def explain(out: Path, key: str) -> str:
-    """One row's story as text."""
-    from curate.provenance.explain import explain as run_explain
-
-    return str(run_explain(out, key))
-
-
 def report(out: Path, to: Path | None) -> Path:
     """Write report.html from the published version, or to another place."""
     from curate.provenance import seal_pages
@@ -325,14 +335,3 @@ def sample(
     pictures = draw(checkpoint, prompts, seed=seed, steps=steps, guidance=guidance)
     grid(pictures, prompts).save(to)
     return to
-
-
-def export(out: Path, *, form: str, path: Path) -> Path:
-    """Export the kept rows; raises RecipeError for a form that does not exist."""
-    from curate.train import export as exports
-
-    forms = {"webdataset": exports.export_webdataset, "files": exports.export_files}
-    if form not in forms:
-        raise RecipeError(f"no export form {form!r}; there are {', '.join(forms)}")
-    forms[form](out, path)
-    return path

@@ -74,7 +74,7 @@ def test_every_command_is_listed() -> None:
         (("name: demo", "name: demo\nnmae: x"), ["nmae", "did you mean 'name'"]),
         (
             ("  - kind: inspect\n    format: jpeg\n", ""),
-            ["resolution", "width", "put inspect before it"],
+            ["embedded", "embedded_exif", "put inspect before it"],
         ),
         (("shard_rows: 1024", "shard_rows: [1"), ["not valid YAML"]),
     ],
@@ -91,7 +91,7 @@ def test_a_mistake_in_a_recipe_is_named_with_its_line(
     assert "Traceback" not in done.stderr
     for word in said:
         assert word in done.stderr
-    if "width" not in said:
+    if "embedded" not in said:
         before = text[: text.index(change[0])].count("\n") + 1
         lines = [before, before + 1, before + 2, before + 3, before + 4]
         assert any(f"line {n}" in done.stderr for n in lines), done.stderr

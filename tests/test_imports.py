@@ -30,6 +30,8 @@ ORDER = [
     },
     {"provenance", "report", "train", "deploy"},
     {"commands", "license_command", "sources_docs", "demo"},
+    {"provenance_commands", "cli_types"},
+    {"cli_provenance"},
     {"cli"},
 ]
 HEAVY = {"torch", "transformers", "diffusers", "open_clip", "img2dataset", "ray"}

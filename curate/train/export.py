@@ -124,7 +124,7 @@ def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]
     for shard in parts:
         if entry := shard.file("data"):
             held.verify(entry)
-            rows = (row for row in next(tables).to_pylist() if chosen.takes(row["license"]))
+            rows = (row for row in next(tables).to_pylist() if chosen.takes(row.get("license")))
             yield shard.part, [_picture(row, hidden, held) for row in rows]
 
 
