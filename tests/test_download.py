@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pyarrow as pa
 import pytest
@@ -15,6 +16,8 @@ from pydantic import ValidationError
 
 from curate import columns as c
 from curate.errors import FetchError, MissingInput
+from curate.license.reservations import SIGNALS
+from curate.provenance.licensing import exceptions
 from curate.stage import Transform, apply
 from curate.stages.download import Download
 from curate.stages.read_file import ReadFile
@@ -31,6 +34,7 @@ def stage() -> Download:
     return Download(
         contact="https://curate.example/contact", allow_private_hosts=(HOST,), retries=1,
         timeout_seconds=0.8, threads=16, requests_per_second_per_host=None, max_bytes=100_000,
+        landing_pages="look",
     )  # fmt: skip
 
 
@@ -45,9 +49,9 @@ def transform(stage: Download, server: Server) -> Iterator[Transform]:
     opened.close()  # type: ignore[attr-defined]
 
 
-def candidates(urls: list[str | None]) -> pa.Table:
+def candidates(urls: list[str | None], landing_pages: list[str] | None = None) -> pa.Table:
     keys = [hashlib.sha256(str(i).encode()).hexdigest() for i in range(len(urls))]
-    pages = pa.nulls(len(urls), pa.string())
+    pages = landing_pages or pa.nulls(len(urls), pa.string())
     return pa.table([keys, urls, pages], schema=pa.schema([c.KEY, c.URL, c.LANDING_URL]))
 
 
@@ -124,6 +128,22 @@ def test_rows_marked_before_are_not_fetched(
     assert not server.asked["/unwanted"]
 
 
+def test_rows_of_one_picture_are_judged_by_their_own_landing_pages(
+    stage: Download, transform: Transform, server: Server
+) -> None:
+    html = {"Content-Type": "text/html"}
+    server.files["/page/free"] = ("200 OK", b"<p>take it</p>", html)
+    server.files["/page/not"] = ("200 OK", b"<meta name=robots content=noimageai>", html)
+    pages = [f"http://{HOST}/page/{name}" for name in ("free", "not", "free")]
+    done = apply(stage, candidates([f"http://{HOST}/shared"] * 3, pages), transform)
+    reasons = [None, "reservation:landing_page", None]
+    assert done["reason"].to_pylist() == reasons
+    assert done["measured_text"][1].as_py() == "noimageai"
+    assert server.asked["/shared"] == server.asked["/page/free"] == 1
+    told = [json.loads(looks) for looks in done["reservations"].to_pylist()]
+    assert [looks[2]["answer"] for looks in told] == ["not reserved", "noimageai", "not reserved"]
+
+
 def test_every_request_says_who_asks(stage: Download, transform: Transform, server: Server) -> None:
     apply(stage, candidates([f"http://{HOST}/who"]), transform)
     agent = next(r.headers["user-agent"] for r in server.requests if r.path == "/who")
@@ -149,6 +169,35 @@ def test_a_misspelt_reservation_is_an_error_not_a_hole() -> None:
         Download(contact="me@curate.example", honour_reservations=("noia",))
     chosen = Download(contact="me@curate.example", honour_reservations=("NoAI", "noai"))
     assert chosen.honour_reservations == ("noai",)
+
+
+def test_every_signal_has_a_name_a_meaning_and_is_on() -> None:
+    assert Download(contact="me@curate.example").honour_reservations == tuple(sorted(SIGNALS))
+    assert {"robots_txt", "tdm_reservation", "noai", "unavailable_after"} <= set(SIGNALS)
+    assert all(SIGNALS.values())
+
+
+def test_what_is_left_out_is_in_the_fingerprint_and_in_the_outputs() -> None:
+    def recipe(**changes: Any) -> dict[str, Any]:
+        stage = Download(contact="me@curate.example", **changes)
+        return {"passes": [{"stages": [stage.model_dump(mode="json")]}]}
+
+    assert exceptions(recipe()) == ()
+    fewer = tuple(set(SIGNALS) - {"robots_txt", "noml"})
+    assert exceptions(recipe(honour_reservations=fewer)) == (
+        "honour_reservations: without noml, robots_txt",
+    )
+    assert "403" in exceptions(recipe(no_file_statuses=(403, 404)))[0]
+    base = Download(contact="me@curate.example").identity()
+    for changes in ({"honour_reservations": fewer}, {"no_file_statuses": (403,)},
+                    {"landing_pages": "look"}):  # fmt: skip
+        assert Download(contact="me@curate.example", **changes).identity() != base
+
+
+@pytest.mark.parametrize("status", [200, 302, 408, 425, 429, 500, 503])
+def test_an_error_cannot_be_declared_the_absence_of_a_file(status: int) -> None:
+    with pytest.raises(ValidationError, match="no file"):
+        Download(contact="me@curate.example", no_file_statuses=(404, status))
 
 
 @pytest.mark.parametrize("value", ["{", "[]", '{"a": 1}', '{"a": "elsewhere:80"}'])

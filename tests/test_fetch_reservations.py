@@ -356,6 +356,13 @@ def test_a_page_that_cannot_be_read(server: Server, status: str, reason: str | N
     assert with_page(server, "", status=status).reason == reason
 
 
+def test_a_page_is_asked_once_however_often_its_picture_is(server: Server) -> None:
+    server.files["/photos/1"] = ("200 OK", b"<p>a picture</p>", HTML)
+    got = fetch(server, "/flaky?page", page=PAGE, landing_pages="look", retries=1)
+    assert (got.attempts, server.asked["/photos/1"]) == (2, 1)
+    assert [look["url"] for look in looks(got)].count(PAGE) == 1
+
+
 def test_a_page_that_is_reserved_is_not_asked(server: Server) -> None:
     server.files[ROBOTS] = ("200 OK", b"User-agent: *\nDisallow: /photos/\n", {})
     got = with_page(server, "")

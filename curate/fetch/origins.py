@@ -2,6 +2,7 @@
 
 404 and 410 mean that an origin has no such file. Whatever else keeps us from reading one keeps us
 from the origin's pictures too, as failed rows: nobody may take silence or an error for consent.
+What a file reserves is not asked for, so a response field that would lift it is never seen.
 """
 
 from __future__ import annotations

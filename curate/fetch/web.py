@@ -49,6 +49,8 @@ class _Trace:
     url: str | None = None
     headers: str | None = None
     looks: list[Look] = field(default_factory=list)
+    before: int = 0
+    """How many looks came before the picture itself: they hold for every attempt."""
 
     def see(self, response: aiohttp.ClientResponse) -> None:
         self.status = response.status
@@ -118,9 +120,10 @@ class Web:
     async def fetch(self, text: str, landing_page: str | None = None) -> Outcome:
         """Fetch one URL, asking again where that may help. Never raises for what a server does."""
         started, trace = time.monotonic(), _Trace()
-        body, refusal, attempts = await self._persist(
-            lambda: self._picture(text, landing_page, trace)
-        )
+        body, attempts = None, 1
+        refusal = await self._refused_by_page(text, landing_page, trace)
+        if refusal is None:
+            body, refusal, attempts = await self._persist(lambda: self._picture(text, trace))
         return _outcome(body, refusal, trace, time.monotonic() - started, attempts)
 
     async def file(self, url: URL, most_bytes: int) -> Small:
@@ -164,14 +167,25 @@ class Web:
             return refusal.retry_after if refusal.retry_after <= limit else None
         return min(limit, _FIRST_BACKOFF_SECONDS * 2.0 ** (attempts - 1))
 
-    async def _picture(self, text: str, landing_page: str | None, trace: _Trace) -> bytes:
-        """One attempt at a picture, its landing page first if that is to be asked."""
-        trace.looks.clear()
-        url = guard.parse_url(text)
-        if self._settings.landing_pages == "look":
-            guard.check_url(url)
+    async def _refused_by_page(
+        self, text: str, landing_page: str | None, trace: _Trace
+    ) -> Refusal | None:
+        """What the landing page says against the picture, if it is to be asked."""
+        if self._settings.landing_pages == "skip":
+            return None
+        try:
+            guard.check_url(guard.parse_url(text))
             await self._pages.check(landing_page, trace.looks)
+        except Refusal as refusal:
+            return refusal
+        trace.before = len(trace.looks)
+        return None
+
+    async def _picture(self, text: str, trace: _Trace) -> bytes:
+        """One attempt at a picture."""
+        del trace.looks[trace.before :]
         asking = _Picture(self._settings, self._judge, self._origins, trace)
+        url = guard.parse_url(text)
         return await self._follow(url, asking, redirects=self._settings.max_redirects)
 
     async def _follow(self, url: URL, asking: _Asking[T], *, redirects: int) -> T:
