@@ -7,7 +7,7 @@ manifest that nobody here can read reserves too. Nothing is asked of the network
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from functools import lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from io import BytesIO
@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curate.images.containers import holds_manifest, media_type
 from curate.license.plus import Reservation
-from curate.license.xmp import Property
 
 if TYPE_CHECKING:
     import c2pa
@@ -27,7 +26,7 @@ SIGNATURE: Final[Mapping[str, str]] = {
     "invalid": "the signature or a hash does not hold",
     "unread": "there is a manifest that could not be read",
 }
-_REMOTE: Final = ("http://purl.org/dc/terms/", "provenance")
+_ELSEWHERE: Final = "xmp:{http://purl.org/dc/terms/}provenance"
 _ALTERED: Final = "assertion.hashedURI.mismatch"
 _OF_THE_MOMENT: Final = ("signingCredential.expired", "signingCredential.ocsp", "timeStamp.")
 """Codes that another day would change: they are left out, so the same bytes say the same."""
@@ -42,18 +41,18 @@ def installed() -> str | None:
 
 
 def training_mining(
-    body: bytes | memoryview, found: Iterable[Property] = (), *, trust_anchors: str = ""
+    body: bytes | memoryview, elsewhere: str | None = None, *, trust_anchors: str = ""
 ) -> list[Reservation]:
-    """Reservations in the manifests of a picture file; `found` are its XMP properties.
+    """Reservations in the manifests of a picture file.
 
-    `trust_anchors` are certificates as PEM text. Costs microseconds where there is no manifest.
+    `elsewhere` is what its XMP says of where its manifest lies; `trust_anchors` are certificates as
+    PEM text. Costs microseconds where there is no manifest.
     """
     if holds_manifest(body):
         return list(_embedded(body, trust_anchors))
-    remote = next((p for p in found if (p.namespace, p.name) == _REMOTE and "://" in p.text), None)
-    if remote is None:
+    if elsewhere is None or "://" not in elsewhere:
         return []
-    return [Reservation("c2pa_unread", f"a manifest elsewhere: {remote.text}", remote.locator)]
+    return [Reservation("c2pa_unread", f"a manifest elsewhere: {elsewhere}", _ELSEWHERE)]
 
 
 def _embedded(body: bytes | memoryview, trust_anchors: str) -> Iterator[Reservation]:

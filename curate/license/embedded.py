@@ -19,6 +19,7 @@ from curate.license.xmp import Property, properties
 
 XMP_RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 DC: Final = "http://purl.org/dc/elements/1.1/"
+DCTERMS: Final = "http://purl.org/dc/terms/"
 CC: Final = ("http://creativecommons.org/ns#", "http://web.resource.org/cc/")
 TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
 PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
@@ -39,9 +40,11 @@ _CREDITS: Final = {
     "web_statement": ((XMP_RIGHTS, "WebStatement"),),
     "attribution_name": ((CC[0], "attributionName"), (CC[1], "attributionName")),
     "attribution_url": ((CC[0], "attributionURL"), (CC[1], "attributionURL")),
+    "manifest_elsewhere": ((DCTERMS, "provenance"),),
     "digital_source_type": ((IPTC_EXTENSION, "DigitalSourceType"),),
 }
-"""What attribution may use, and the properties that say it, the best one first."""
+"""What attribution may use, where a signed manifest lies if it is not in the file, and how the
+picture came to be; with the properties that say it, the best one first."""
 CLAIMANT: Final = "the picture's own metadata"
 VALUE_LIMIT: Final = 65537
 """Characters of a claim that are kept: one more than the parser reads, so that it says so."""
@@ -59,6 +62,7 @@ class EmbeddedRights:
     web_statement: str | None = None
     attribution_name: str | None = None
     attribution_url: str | None = None
+    manifest_elsewhere: str | None = None
     digital_source_type: str | None = None
 
 
@@ -75,9 +79,10 @@ def read_embedded(
     packets = list(xmp or ())
     if not (exif or packets or iptc):
         return NOTHING
-    found = xmp_properties(packets)
+    parsed = [properties(packet) for packet in packets]
+    found = [item for known in parsed for item in known or ()]
     claims = [*_from_xmp(found), *_from_exif(exif or b""), *_from_iptc(iptc or b"")]
-    unread = [plus.unread(packet) for packet in packets if properties(packet) is None]
+    unread = [plus.unread(p) for p, known in zip(packets, parsed, strict=True) if known is None]
     words = [plus.reserved_in_words(*said) for said in _words(claims, found, iptc or b"")]
     reserved = [*plus.reserved(found), *(item for item in (*unread, *words) if item is not None)]
     credits = {name: _first(found, places) for name, places in _CREDITS.items()}
@@ -100,11 +105,6 @@ def _words(
     for place, text in iptc_block.records(iptc):
         if place == iptc_block.INSTRUCTIONS:
             yield text, "iptc:2:40"
-
-
-def xmp_properties(packets: Iterable[bytes] | None) -> list[Property]:
-    """The properties of all packets that can be read."""
-    return [item for packet in packets or () for item in properties(packet) or ()]
 
 
 def _from_xmp(found: Iterable[Property]) -> Iterator[Claim]:

@@ -7,7 +7,7 @@ reservations are honoured unless the recipe leaves a signal out by name.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict, replace
+from dataclasses import replace
 from typing import Any, ClassVar, Final, Literal
 
 import pyarrow as pa
@@ -16,7 +16,7 @@ from pydantic import field_validator
 
 from curate import columns as c
 from curate.license import c2pa
-from curate.license.embedded import EmbeddedRights, read_embedded, xmp_properties
+from curate.license.embedded import EmbeddedRights, read_embedded
 from curate.license.evidence import Claim, compare
 from curate.license.parse import RULES_VERSION
 from curate.license.plus import SIGNALS, Reservation
@@ -24,6 +24,8 @@ from curate.stage import Stage, Transform, mark
 
 CONFLICT: Final = "license:embedded_conflict"
 _RAW_LIMIT: Final = 1000
+_CLAIM: Final = tuple(field.name for field in c.CLAIM)
+_RESERVATION: Final = tuple(field.name for field in c.RESERVATION)
 _BLOCKS: Final = (c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC)
 
 Verdict = tuple[str, str]
@@ -66,10 +68,7 @@ class Embedded(Stage):
 
     def _transform(self, table: pa.Table) -> pa.Table:
         blocks = read_blocks(table)
-        signed = [
-            self._signed(body, packets)
-            for body, packets in zip(table[c.BODY.name], table[c.EMBEDDED_XMP.name], strict=True)
-        ]
+        signed = [self._signed(*each) for each in zip(table[c.BODY.name], blocks, strict=True)]
         reserved = [[*one.reservations, *more] for one, more in zip(blocks, signed, strict=True)]
         return self.weigh(
             table.append_column(c.EMBEDDED_CLAIMS, claims_column(blocks)).append_column(
@@ -77,12 +76,11 @@ class Embedded(Stage):
             )
         )
 
-    def _signed(self, body: pa.Scalar, packets: pa.Scalar) -> list[Reservation]:
+    def _signed(self, body: pa.Scalar, said: EmbeddedRights) -> list[Reservation]:
         if not body.is_valid:
             return []
-        found = xmp_properties(packets.as_py()) if packets.is_valid else []
         view = memoryview(body.as_buffer()).cast("B")  # Arrow's own view has signed bytes
-        return c2pa.training_mining(view, found, trust_anchors=self.trust_anchors)
+        return c2pa.training_mining(view, said.manifest_elsewhere, trust_anchors=self.trust_anchors)
 
     def weigh(self, table: pa.Table) -> pa.Table:
         """`embedded_agrees` and the marks, from the claims and reservations that a table holds."""
@@ -133,6 +131,10 @@ def _contradiction(
     return found.agreement, (CONFLICT, told)
 
 
+def _row(value: Claim | Reservation, names: Sequence[str]) -> dict[str, Any]:
+    return {name: getattr(value, name) for name in names}
+
+
 def _claim(row: dict[str, Any]) -> Claim:
     return Claim(**{**row, "kind": row["kind"] or "", "level": row["level"] or 0})
 
@@ -153,11 +155,11 @@ def read_blocks(table: pa.Table) -> list[EmbeddedRights]:
 
 def claims_column(rights: Sequence[EmbeddedRights]) -> pa.Array:
     """EMBEDDED_CLAIMS of what was read; their response is the fetched file."""
-    values = [[asdict(claim) for claim in one.claims] for one in rights]
+    values = [[_row(claim, _CLAIM) for claim in one.claims] for one in rights]
     return pa.array(values, c.EMBEDDED_CLAIMS.type)
 
 
 def reservations_column(reserved: Sequence[Sequence[Reservation]]) -> pa.Array:
     """EMBEDDED_RESERVATIONS of what was read."""
-    values = [[asdict(item) for item in row] for row in reserved]
+    values = [[_row(item, _RESERVATION) for item in row] for row in reserved]
     return pa.array(values, c.EMBEDDED_RESERVATIONS.type)

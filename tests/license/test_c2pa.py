@@ -11,9 +11,10 @@ from pictures import file, scene
 from signing import Signer, signed, signer
 
 from curate.images.containers import holds_manifest
+from curate.images.decode import Picture, decode
 from curate.license import c2pa
 from curate.license.c2pa import training_mining
-from curate.license.xmp import Property
+from curate.license.embedded import read_embedded
 
 FORMS = {"image/jpeg": "JPEG", "image/png": "PNG", "image/webp": "WEBP", "image/avif": "AVIF",
          "image/gif": "GIF"}  # fmt: skip
@@ -127,14 +128,15 @@ def test_without_the_extra_a_manifest_is_seen_and_not_read(
 def test_a_manifest_elsewhere_is_not_fetched(by: Signer) -> None:
     body = signed(JPEG, "image/jpeg", NO_TRAINING, by=by, elsewhere="http://127.0.0.1:9/m.c2pa")
     assert not holds_manifest(body)
-    named = Property("http://purl.org/dc/terms/", "provenance", "http://127.0.0.1:9/m.c2pa")
-    [found] = training_mining(body, [named])
+    picture = decode(body, max_pixels=10**6)
+    assert isinstance(picture, Picture)
+    named = read_embedded(xmp=picture.embedded.xmp).manifest_elsewhere
+    [found] = training_mining(body, named)
     assert (found.signal, found.value) == (
         "c2pa_unread", "a manifest elsewhere: http://127.0.0.1:9/m.c2pa",
     )  # fmt: skip
     assert found.locator == "xmp:{http://purl.org/dc/terms/}provenance"
-    words = Property("http://purl.org/dc/terms/", "provenance", "from my attic")
-    assert training_mining(body, [words]) == []
+    assert training_mining(body, "from my attic") == []
 
 
 def test_another_day_says_the_same() -> None:
