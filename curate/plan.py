@@ -222,9 +222,9 @@ def _commit_parts(
     stage = recipe.tombstone_stage
     sought = Sought.of(stage.log()) if stage else None
     for bits, rows in ranges:
-        if sought:  # what was removed elsewhere leaves no address, name or text here
-            rows = erased(rows, sought.candidates(rows))
         for part, table in _groups(recipe, bits, rows):
+            if sought:  # what was removed elsewhere leaves no address, name or text here
+                table = erased(table, sought.candidates(table))
             shards[part] = _commit_part(files, recipe, part, table).shard_id
             total += len(table)
     return shards, total

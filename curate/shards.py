@@ -29,6 +29,7 @@ from curate.store.commit import (
 )
 from curate.store.digest import json_digest
 from curate.store.files import LocalFiles
+from curate.store.tombstones import load_log
 
 KEPT_WITH_MARKS = [
     c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_BASIS, c.LICENSE_MATCHED, c.LICENSE_GROUP,
@@ -42,6 +43,9 @@ KEPT_OF_REMOVED = frozenset(
                              c.STORED_SHA256)
 )  # fmt: skip
 """What the marks of the first pass still say of a row that was removed."""
+
+
+HASHES = (c.ORIGINAL_SHA256.name, c.STORED_SHA256.name)
 
 
 class Task(BaseModel, frozen=True, extra="forbid"):
@@ -133,7 +137,7 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
         extra = [f.name for f in KEPT_WITH_MARKS if f.name in table.column_names]
         extra = extra if step.layer == FIRST_LAYER else []
         marks = forgotten(dead.select([c.KEY.name, *c.MARKS.names, *extra]))
-        tables["marks"] = marks.combine_chunks()
+        tables["marks"] = _with_hashes(files, marks).combine_chunks()
     observed = [f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"]
     if observed:
         seen = table.filter(pc.and_not(pc.is_valid(table[c.OBSERVED_AT.name]), _removed(table)))
@@ -155,6 +159,24 @@ def forgotten(marks: pa.Table) -> pa.Table:
     for at, field in enumerate(marks.schema):
         if field.name not in KEPT_OF_REMOVED:
             marks = marks.set_column(at, field, marks[field.name].take(place))
+    return marks
+
+
+def _with_hashes(files: LocalFiles, marks: pa.Table) -> pa.Table:
+    """Marks of the first pass with the hashes that the tombstone log keeps of removed rows.
+
+    So a shard that was lost is made again as the removal left it.
+    """
+    names = [n for n in HASHES if n in marks.column_names]
+    if not names or not pc.any(_removed(marks)).as_py():
+        return marks
+    known = {entry.key: entry for entry in load_log(files).entries if not entry.is_request}
+    keys = pc.if_else(_removed(marks), marks[c.KEY.name], None).to_pylist()
+    for name in names:
+        told = [getattr(known[key], name) if key in known else None for key in keys]
+        column = pc.coalesce(marks[name], pa.array(told, pa.string()))
+        at = marks.column_names.index(name)
+        marks = marks.set_column(at, marks.schema.field(at), column)
     return marks
 
 
