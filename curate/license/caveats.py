@@ -54,7 +54,7 @@ DOUBT: Final = re.compile(
     re.IGNORECASE,
 )
 CREDITED: Final = re.compile(
-    r"(?:\b(?:by|von|par|por|photo:|foto:|credit:|author:|photographer:)|©|\([cC]\)) ?"
+    r"(?:\b(?i:by|von|par|por|photo:|foto:|credit:|author:|photographer:)|©|\([cC]\)) ?"
     r"(?:(?:19|20)\d\d )?(?P<name>[A-Z][\w'’-]+(?: [A-Z]\.)?(?: [A-Z][\w'’-]+){1,2})"
     r"(?=\s*(?:[/,(|.;]|$| - |  | is\b))",
 )

@@ -54,6 +54,12 @@ def parse_spdx(text: str) -> Parsed:
     return answer
 
 
+def arms(expression: str) -> list[Parsed]:
+    """The answer for every id in a well-formed expression, operators aside."""
+    listed = _tokens(expression)
+    return [spdx_id(token) for token in listed if token.upper() not in ("AND", "OR", "WITH")]
+
+
 def spdx_id(token: str) -> Parsed:
     """The answer for one id, without operators."""
     folded = token.removesuffix("+").lower()

@@ -88,7 +88,7 @@ _CJK_GRANTING = re.compile(
 _CLAUSE = re.compile(r"[;,()\[\]{}|/•·\"“”«»]|[.!?。]\s|[。、，；：]| - |:\s")
 _SENTENCE = re.compile(r"[.!?]\s|[。！？]")
 _WORD = re.compile(r"©|[^\W\d_]+(?:['’][^\W\d_]+)*")
-_ACCOUNT = re.compile(r"\w*(?:_\w|\w_|[a-z]\d|\d[a-z])\w*")
+_ACCOUNT = re.compile(r"\w+")
 _CASELESS = re.compile(rf"[{CJK}]")
 
 
@@ -113,7 +113,7 @@ def unclear(rest: str, start: int, end: int) -> bool:
 def _strange(text: str) -> bool:
     """Whether a stretch of text holds a word that is neither known nor a name."""
     named = False
-    for word in _WORD.findall(_ACCOUNT.sub(" ", text)):
+    for word in _WORD.findall(_ACCOUNT.sub(_unless_account, text)):
         folded = word.lower()
         if folded in _CREDITING:
             named = True
@@ -123,3 +123,10 @@ def _strange(text: str) -> bool:
         elif word == folded and not named and folded not in _KNOWN and len(word) > 1:
             return True
     return False
+
+
+def _unless_account(match: re.Match[str]) -> str:
+    """A word, or a space for a user name: letters with digits or underscores among them."""
+    word = match[0]
+    plain = word.strip("_").isalpha() or word.isdigit()
+    return word if plain and "_" not in word.strip("_") else " "

@@ -25,7 +25,7 @@ from curate.license.caveats import (
 )
 from curate.license.mention import Mention, Reader, may_begin
 from curate.license.open_families import read_families
-from curate.license.spdx import parse_spdx
+from curate.license.spdx import arms, parse_spdx
 from curate.license.statement import unclear
 from curate.license.tokens import CJK
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
@@ -58,11 +58,11 @@ _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
     re.IGNORECASE,
 )
+_PATH = re.compile(r"^/\w|\b(?:licen[sc]es?|publicdomain)/", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
 _ODD_ADDRESSES: Final = ("lookalike", "rights_statement")
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
-_BESIDE = re.compile(r"[^/?=@#%\\\\]*(?<![a-zA-Z])[](;,)]+[(\[]*")
-_LABEL = re.compile(r"[(\[{*]*(?:[^\W\d_]{1,20}[:=(\[]?)?[(\[]*")
+_LABEL = re.compile(r"[(\[{*]*+(?:[^\W\d_]{1,20}+[:=(\[]?+)?+[(\[]*+")
 _US_GOV: Final = re.compile(
     r"(?:u\.?s\.?|united states) (?:federal )?government work|"
     r"works? of the (?:u\.?s\.?|united states) (?:federal )?government",
@@ -124,7 +124,7 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
     if len(text) > LIMIT:
         return rejected("too_long", text[:80])
     text = text.strip(_EDGES)
-    if _HIDDEN.search(text):
+    if _HIDDEN.search(text) or (not text.isascii() and _stray_mark(text)):
         return rejected("hidden_characters", text)
     folded = plain = " ".join(fold(text).split())
     if not plain:
@@ -137,9 +137,27 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
         folded = plain = re.sub(r"([0-9])[-_]([0-9])", r"\1.\2", plain)
     if " or " in plain.lower() and re.fullmatch(r"[\w.+()\s-]+", plain):
         expression = parse_spdx(plain)
-        if expression.id:
+        if expression.id and "unrecognised" not in (arm.reason for arm in arms(plain)):
             return expression
     return _judge(folded, choice)
+
+
+def _beside(before: str) -> bool:
+    """Whether a run of text ends in a separator, as in `CC BY 4.0;https://…`."""
+    stripped = before.rstrip("](;,)[")
+    ending = before[len(stripped) :]
+    apart = len(ending) > 1 or not stripped[-1:].isalpha()
+    return bool(ending.strip("[")) and apart and not set(before) & set("/?=@#%\\")
+
+
+def _stray_mark(text: str) -> bool:
+    """Whether a sign that only changes letters stands on a plain one, and has not joined it."""
+    composed = unicodedata.normalize("NFC", text)
+    return any(
+        unicodedata.category(sign) in ("Mn", "Me", "Cf") and before.isascii()
+        for before, sign in pairwise(" " + composed)
+        if not sign.isascii()
+    )
 
 
 def _judge(folded: str, choice: bool) -> Parsed:
@@ -183,11 +201,9 @@ def _address_start(chunk: str) -> int:
     scheme = _SCHEME.search(chunk)
     if scheme is not None:
         label = chunk[: scheme.start()].strip("([{*:").lower()
-        plain = _LABEL.fullmatch(chunk, 0, scheme.start()) or _BESIDE.fullmatch(
-            chunk, 0, scheme.start()
-        )
+        plain = _LABEL.fullmatch(chunk, 0, scheme.start()) or _beside(chunk[: scheme.start()])
         return scheme.start() if plain and label not in _OTHER_SCHEMES else 0
-    if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk):
+    if "commons." in chunk.lower() or _FILE_OR_HOST.search(chunk) or _PATH.search(chunk):
         return len(chunk) - len(chunk.lstrip("([{*"))
     return -1
 

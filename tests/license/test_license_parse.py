@@ -1,4 +1,4 @@
-"""The parser against the corpus, all tools, arbitrary input and the clock."""
+"""The parser against the corpus, arbitrary input and the clock."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from license_corpus import cases
 
 from curate.license import SOURCE_KINDS, batch, license_token, parse, parse_column
 from curate.license.answer import REASONS
-from curate.license.tools import CREATIVE_COMMONS, PORT_NAMES, TOOLS, UNITS, VERSIONS, Tool
+from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 
 UNPORTED = [t for t in CREATIVE_COMMONS if t.kind == "licence"]
 
@@ -31,9 +31,9 @@ def test_every_spelling_of_the_corpus(kind: str) -> None:
 
 def test_the_corpus_is_mean_enough() -> None:
     tokens = [token for _, _, token in cases()]
-    assert len(tokens) > 600
-    assert min(tokens.count("REJECT"), tokens.count("AMBIGUOUS")) > 100
-    assert len(set(tokens)) > 40
+    assert len(tokens) > 2500
+    assert min(tokens.count("REJECT"), tokens.count("AMBIGUOUS")) > 500
+    assert len(set(tokens)) > 300
 
 
 @pytest.mark.parametrize("kind", SOURCE_KINDS)
@@ -45,137 +45,6 @@ def test_every_answer_has_a_known_reason_and_what_it_rests_on(kind: str) -> None
         if line_kind == kind and answer.status == "ok":
             assert answer.matched
             assert answer.id in TOOLS
-
-
-# --- all 639 tools -------------------------------------------------------------------------------
-URL_FORMS = (
-    "{url}", "{bare}", "{http}", "{http_bare}", "{schemeless}", "{relative}", "{www}",
-    "{url}deed", "{url}deed.en", "{url}deed.pt_BR", "{url}deed.zh-hant", "{url}legalcode",
-    "{url}legalcode.de", "{url}?ref=chooser-v1", "{url}#", "{upper}", "  {url}\n",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("form", URL_FORMS)
-def test_all_tools_by_url(form: str) -> None:
-    wrong = {}
-    for tool in CREATIVE_COMMONS:
-        plain = tool.url.removeprefix("https://")
-        text = form.format(
-            url=tool.url, bare=tool.url.rstrip("/"), http=f"http://{plain}",
-            http_bare=f"http://{plain}".rstrip("/"), schemeless=plain, relative=f"//{plain}",
-            www=f"https://www.{plain}", upper=tool.url.upper(),
-        )  # fmt: skip
-        for kind in ("url", "text", "laion_license", "cc_license_xmp", "xmp_webstatement"):
-            if license_token(text, kind) != tool.id:
-                wrong[text, kind] = license_token(text, kind)
-    assert wrong == {}
-
-
-def _names(tool: Tool) -> list[str]:
-    return [
-        tool.id, tool.id.lower(), tool.identifier, tool.identifier.lower(),
-        tool.identifier.replace(" ", "-"), tool.title, tool.title.lower(),
-        f"Creative Commons {tool.title}", f"Creative Commons {tool.title} License",
-        f"{tool.title} ({tool.identifier})", f"  {tool.identifier}\t",
-    ]  # fmt: skip
-
-
-def test_all_tools_by_id_identifier_and_title() -> None:
-    wrong = {}
-    for tool in CREATIVE_COMMONS:
-        for text in _names(tool):
-            if license_token(text, "text") != tool.id:
-                wrong[text] = license_token(text, "text")
-    assert wrong == {}
-
-
-SENTENCES = (
-    "This photo is licensed under {name}.",
-    "© 2019 Jane Doe / {name}",
-    "Jane Doe, {name}, via Wikimedia Commons",
-    "Licence: {name}",
-    "({name})",
-    "“Bridge” by Jane Doe is licensed under {name}. To view a copy of this license, visit {url}",
-    "{name} <{url}>",
-)
-
-
-@pytest.mark.parametrize("sentence", SENTENCES)
-def test_living_tools_in_sentences(sentence: str) -> None:
-    wrong = {}
-    for tool in UNPORTED:
-        for name in (
-            tool.identifier,
-            f"Creative Commons {tool.title}",
-            f"Creative Commons {tool.title} License",
-        ):
-            text = sentence.format(name=name, url=tool.url)
-            if license_token(text, "text") != tool.id:
-                wrong[text] = license_token(text, "text")
-    assert wrong == {}
-
-
-def test_all_tools_by_spdx_form_and_triple() -> None:
-    for tool in TOOLS.values():
-        assert license_token(tool.spdx, "spdx") == tool.id
-        assert license_token(tool.id, "spdx") == tool.id
-    for tool in CREATIVE_COMMONS:
-        triple = {"unit": tool.unit, "version": tool.version, "jurisdiction": tool.jurisdiction}
-        assert license_token(json.dumps(triple), "cc_triple") == tool.id
-
-
-def test_what_is_no_tool_is_no_licence() -> None:
-    """Every unit × version × port that is not in the table, by URL and by short name."""
-    real = {(t.unit, t.version, t.jurisdiction) for t in CREATIVE_COMMONS}
-    for unit in UNITS - {"zero", "mark", "certification"}:
-        for version in [*VERSIONS, "1.5", "3.5", "5.0"]:
-            for port in ["", *PORT_NAMES]:
-                if (unit, version, port) in real:
-                    continue
-                place = f"{port}/" if port else ""
-                url = f"https://creativecommons.org/licenses/{unit}/{version}/{place}"
-                assert parse(url, "url").id is None, url
-                if unit not in ("by-nd-nc", "by-nc-nd"):
-                    name = f"CC {unit.upper()} {version} {port.upper()}"
-                    assert parse(name, "text").id is None, name
-
-
-# --- hostile surroundings ------------------------------------------------------------------------
-HOSTILE = (
-    "https://evil.com/{url}", "https://evil.com/?u={url}", "https://evil.com/#{url}",
-    "https://evil.com@{rest}", "{host}.evil.com/{path}", "{host}@evil.com/{path}",
-    "https://evil-{rest}", "https://a.{rest}", "{url}%2e%2e/", "{url}../", "{url}/../by-nc/4.0/",
-    "{host}/%6cicenses/{path}", "{host}/x/{path}", "{host}:8080/{path}", "{url}?u={url}",
-    "ftp://{rest}", "{host}//{path}", "view-source:{url}", "mailto:{url}",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("form", HOSTILE)
-def test_no_address_is_accepted_out_of_its_place(form: str) -> None:
-    for tool in CREATIVE_COMMONS[::7]:
-        rest = tool.url.removeprefix("https://")
-        host, path = "https://creativecommons.org", rest.partition("/")[2]
-        text = form.format(url=tool.url, rest=rest, host=host, path=path)
-        for kind in ("url", "text", "html", "wikimedia", "dc_rights"):
-            assert parse(text, kind).id is None, (text, kind)
-
-
-NEGATED = (
-    "not {name}", "NOT licensed under {name}", "This is not available under {name}",
-    "isn't {name}", "never {name}", "no longer {name}", "nicht {name}", "keine {name}-Lizenz",
-    "pas {name}", "{name} does not apply", "{name} - not", "instead of {name}", "unlike {name}",
-    "similar to {name}", "{name}?", "maybe {name}", "formerly {name}", "{name}, all rights reserved",
-    "all rights reserved; {name}", "{name} (text only)", "{name} for non-profit only",
-    "{name} except for images", "{name} and CC BY 3.0 AT", "{name} is not granted",
-)  # fmt: skip
-
-
-@pytest.mark.parametrize("form", NEGATED)
-def test_withdrawn_limited_or_doubted_grants_are_none(form: str) -> None:
-    for name in ("CC BY 4.0", "CC-BY-SA-3.0", "CC0", "Creative Commons Attribution 4.0 International",
-                 "https://creativecommons.org/licenses/by/4.0/", "Public Domain Mark 1.0"):  # fmt: skip
-        text = form.format(name=name)
-        assert parse(text, "text").id is None, text
 
 
 # --- any input -----------------------------------------------------------------------------------
@@ -271,12 +140,18 @@ def _seconds(text: str, kind: str) -> float:
 def test_a_column_answers_as_its_values_do() -> None:
     lines = cases()
     for kind in SOURCE_KINDS:
-        texts = [text for line_kind, text, _ in lines if line_kind == kind] + [None, "", None]
+        texts = [text for line_kind, text, _ in lines if line_kind == kind and _encodes(text)]
+        texts += [None, "", None]
         for column in (pa.array(texts), pa.chunked_array([texts, texts[:3]]),
                        pa.array(texts).dictionary_encode()):  # fmt: skip
             got = parse_column(column, kind).to_pylist()
             assert [row["id"] for row in got[: len(texts)]] == [parse(t, kind).id for t in texts]
             assert [row["reason"] for row in got[:3]] == [parse(t, kind).reason for t in texts[:3]]
+
+
+def _encodes(text: str) -> bool:
+    """Arrow holds UTF-8 only: no lone surrogates."""
+    return not any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def test_a_column_parses_each_value_once(monkeypatch: pytest.MonkeyPatch) -> None:
