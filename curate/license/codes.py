@@ -5,7 +5,7 @@ Pieces are encoded on threads, since Arrow lets go of the interpreter while it w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, TypeVar
@@ -64,7 +64,8 @@ def encode(values: pa.Array | pa.ChunkedArray) -> Codes:
     chunks = [_plain(chunk) for chunk in chunks_of(values)]
     if not chunks:
         return Codes(pa.array([], values.type), [])
-    encoded = on_threads(_encoded, _pieces(chunks), rows=len(values))
+    encoded = [part for parts in on_threads(_encoded, _pieces(chunks), rows=len(values))
+               for part in parts]  # fmt: skip
     dictionaries, places = _apart([dictionary for dictionary, _ in encoded])
     joined = dictionaries[0] if len(dictionaries) == 1 else pa.concat_arrays(dictionaries)
     whole = pc.dictionary_encode(joined)
@@ -111,25 +112,27 @@ def _plain(chunk: pa.Array) -> pa.Array:
     return chunk
 
 
-def _pieces(chunks: Iterable[pa.Array]) -> list[pa.Array]:
-    """Slices of the chunks, long enough to be worth a thread and few enough to be put together."""
-    listed = list(chunks)
-    rows = max(_PIECE_ROWS, sum(len(chunk) for chunk in listed) // _PIECES)
-    return [
-        chunk.slice(start, rows) for chunk in listed for start in range(0, len(chunk), rows)
-    ]  # fmt: skip
+def _pieces(chunks: list[pa.Array]) -> list[pa.ChunkedArray]:
+    """Runs of rows, long enough to be worth a thread and few enough to be put together."""
+    whole = pa.chunked_array(chunks)
+    rows = max(_PIECE_ROWS, len(whole) // _PIECES)
+    return [whole.slice(start, rows) for start in range(0, len(whole), rows)]
 
 
-def _encoded(piece: pa.Array) -> tuple[pa.Array, pa.Array]:
-    """Dictionary and indices of a piece."""
+def _encoded(piece: pa.ChunkedArray) -> list[tuple[pa.Array, pa.Array]]:
+    """Dictionary and indices of each chunk of a piece; plain chunks share one dictionary."""
     if pa.types.is_dictionary(piece.type):
-        if len(piece.dictionary) <= len(piece):
-            return piece.dictionary, piece.indices
-        # a slice of something larger: only the values that occur here are worth reading
-        used = pc.dictionary_encode(piece.indices)
-        return piece.dictionary.take(used.dictionary), used.indices
+        return [_narrowed(chunk) for chunk in piece.chunks if len(chunk)]
     coded = pc.dictionary_encode(piece)
-    return coded.dictionary, coded.indices
+    return [(chunk.dictionary, chunk.indices) for chunk in coded.chunks]
+
+
+def _narrowed(chunk: pa.DictionaryArray) -> tuple[pa.Array, pa.Array]:
+    """Its own dictionary, or only what is used of one that is longer than the chunk."""
+    if len(chunk.dictionary) <= len(chunk):
+        return chunk.dictionary, chunk.indices
+    used = pc.dictionary_encode(chunk.indices)
+    return chunk.dictionary.take(used.dictionary), used.indices
 
 
 def _apart(dictionaries: Sequence[pa.Array]) -> tuple[list[pa.Array], list[int]]:

@@ -48,6 +48,7 @@ _HIDDEN = re.compile(
 )
 _EDGES: Final = " \t\r\n\ufeff\u200b"
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
+_APART = re.compile(r"[\s_-]+")
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
 _NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
@@ -86,7 +87,7 @@ def fold(text: str) -> str:
 
 
 def _key(text: str) -> str:
-    return re.sub(r"[\s_-]+", "-", fold(text).strip().lower())
+    return _APART.sub("-", fold(text).strip().lower())
 
 
 def _exact() -> dict[str, Tool]:
