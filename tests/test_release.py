@@ -59,6 +59,8 @@ def test_a_policy_leaves_out_what_it_does_not_take(
         found[policy] = export(mixed, tmp_path / policy, policy=policy)
     assert found == {"attribution": 22, "sharealike": 29, "noncommercial": 23}
     assert export(mixed, tmp_path / "listed", policy=["CC-BY-SA-3.0"]) == 6
+    assert export(mixed, tmp_path / "one", policy="CC-BY-SA-4.0") == 1
+    assert export(mixed, tmp_path / "text", policy="CC-BY-SA-3.0, CC-BY-SA-4.0") == 7
     told = json.loads((tmp_path / "listed" / EXPORT).read_text())
     assert told["policy"] == ["CC-BY-SA-3.0"] and told["licenses"] == {"CC-BY-SA-3.0": 6}
     with pytest.raises(ReleaseRefused, match="no kept row"):
@@ -128,6 +130,9 @@ def test_a_card_is_of_one_release(mixed: Path, tmp_path: Path) -> None:
     shards = {e.path for s in Dataset.open(mixed).layer("images").shards
               if s.part.endswith("-sharealike") and (e := s.file("data"))}  # fmt: skip
     assert shards and shards <= set(paths)
+    said = "holds the parts of the group sharealike only"
+    for name in ("README.md", "LICENSES.md", "ATTRIBUTION.html", "croissant.json", "EU-SUMMARY.md"):
+        assert said in (tmp_path / "sa" / name).read_text(), name
     croissant = json.loads((tmp_path / "sa" / "croissant.json").read_text())
     assert len(croissant["license"]) == 2
     again = export_card(mixed, tmp_path / "sa", groups=["sharealike"])

@@ -10,10 +10,10 @@ from contextlib import suppress
 from pathlib import Path
 
 from curate.errors import OutputMismatch
+from curate.license.policy import GROUPS
 from curate.provenance.eu_summary import write_eu_summary
-from curate.provenance.licensing import licensing
 from curate.provenance.pages import write_pages
-from curate.provenance.release import release, view
+from curate.provenance.release import Release, release, view
 from curate.store.dataset import Dataset
 from curate.store.files import TEMP
 
@@ -33,9 +33,19 @@ def export_card(
         raise OutputMismatch(f"{folder} is the dataset itself: name another folder for the card")
     folder.mkdir(parents=True, exist_ok=True)
     seen = view(dataset, chosen.groups)
-    write_pages(seen, folder)
-    write_eu_summary(seen, licensing(seen), folder)
+    told = write_pages(seen, folder, note=_note(chosen))
+    write_eu_summary(seen, told, folder)
     with suppress(OSError):
         (folder / TEMP).rmdir()
     written = [each for each in folder.rglob("*") if each.is_file()]
     return sorted(each.relative_to(folder).as_posix() for each in written)
+
+
+def _note(chosen: Release) -> str | None:
+    """What part of its dataset a release is, if it is not all of it."""
+    if chosen.groups == GROUPS:
+        return None
+    named = " and ".join(chosen.groups)
+    return (
+        f"This release holds the parts of the group {named} only; digests are of the whole dataset."
+    )

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import tempfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -21,7 +22,7 @@ from curate.provenance.attribution_requests import LOG, check_requests
 from curate.provenance.card import README, write_card
 from curate.provenance.croissant import CROISSANT, write_croissant
 from curate.provenance.licenses_page import LICENSES, write_licenses
-from curate.provenance.licensing import licensing
+from curate.provenance.licensing import Licensing, licensing
 from curate.store.dataset import Dataset
 from curate.store.digest import file_sha256, json_digest
 from curate.store.files import LocalFiles
@@ -31,13 +32,19 @@ REPORT: Final = "report.html"
 SEAL: Final = "pages.json"
 
 
-def write_pages(dataset: Dataset, to: Path) -> None:
-    """Write attribution, LICENSES.md, README.md and croissant.json of a dataset into a directory."""
+def write_pages(dataset: Dataset, to: Path, *, note: str | None = None) -> Licensing:
+    """Write attribution, LICENSES.md, README.md and croissant.json of a dataset into a directory.
+
+    `note` is said first wherever the licences' remarks are. Returns what was told of licences.
+    """
     told = licensing(dataset)
+    if note is not None:
+        told = replace(told, warnings=(note, *told.warnings))
     write_attribution(dataset, told, to)
     write_licenses(told, to)
     write_card(dataset, told, to)
     write_croissant(dataset, told, to)
+    return told
 
 
 def seal(dataset: Dataset) -> None:

@@ -11,7 +11,8 @@ from dataclasses import dataclass
 
 from curate import columns as c
 from curate.errors import RecipeError, ReleaseRefused
-from curate.license.policy import GROUPS, Clash, Group, clashes, releases, takes
+from curate.license.policy import GROUPS, NAMES, Clash, Group, clashes, releases, takes
+from curate.license.tools import find
 from curate.provenance.licensing import counted, kept_rows
 from curate.store.dataset import Dataset
 from curate.store.manifest import Counts, Layer
@@ -47,13 +48,16 @@ def release(
 ) -> Release:  # fmt: skip
     """The release that groups and a policy describe, checked: by default all rows, if they may mix.
 
+    `policy` is one of the named ones or licence ids (a list, or one text with commas between).
+
     A recipe's policy has already refused what it does not accept; what it may accept and still not
     mix is share-alike beside non-commercial rows, and two share-alike families.
 
     Raises ReleaseRefused naming licences, rows and the groups to leave out, or if a policy is asked
     of rows whose licences nobody audited; RecipeError for an unknown group, policy or id.
     """
-    chosen = Release(_groups(groups), policy if isinstance(policy, str | None) else tuple(policy))
+    policy = _policy(policy)
+    chosen = Release(_groups(groups), policy)
     if not dataset.manifest.license_audited:
         if policy is not None:
             raise ReleaseRefused("licence: not audited, so no policy can be held to these rows")
@@ -120,6 +124,16 @@ def _counts(dataset: Dataset) -> Counts:
         rejected=dict(sorted(tally["rejected"].items())),
         failed=dict(sorted(tally["failed"].items())),
     )  # fmt: skip
+
+
+def _policy(named: str | Sequence[str] | None) -> str | tuple[str, ...] | None:
+    """A policy's name, or licence ids: a sequence of them, or one text with commas between."""
+    if named is None or (isinstance(named, str) and named in NAMES):
+        return named
+    ids = named.split(",") if isinstance(named, str) else named
+    if len(ids) == 1 and isinstance(named, str) and find(named.strip()) is None:
+        return named  # neither: what reads it says so
+    return tuple(id_.strip() for id_ in ids)
 
 
 def _groups(names: Sequence[str] | None) -> tuple[Group, ...]:
