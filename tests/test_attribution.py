@@ -157,6 +157,10 @@ def test_pages_hold_a_bounded_number_of_credits_and_follow_each_other(
     index = (copy / "ATTRIBUTION.html").read_text()
     assert all(f'href="attribution/{page.name}"' in index for page in pages)
     assert "http://" not in index and "<script" not in index
+    assert (
+        "Credits that lack what their licence asks for: 1," in index
+        and "author, source: 1" in index
+    )
 
 
 def test_very_many_pages_get_indexes_of_their_own(

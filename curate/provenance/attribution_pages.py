@@ -44,6 +44,7 @@ class Pages:
         self._waiting: list[Credit] = []
         self._pages: list[Page] = []
         self._licenses: Counter[tuple[str, str | None]] = Counter()
+        self._missing: Counter[str] = Counter()
 
     def __enter__(self) -> Pages:
         (self._root / FOLDER).mkdir(parents=True, exist_ok=True)
@@ -55,6 +56,8 @@ class Pages:
             self._licenses[
                 credit.license_title or credit.license or NOT_AUDITED, credit.license_url
             ] += 1
+            if credit.missing:
+                self._missing[credit.missing] += 1
             if len(self._waiting) == PAGE_ROWS:
                 self._write(more=True)
             self._waiting.append(credit)
@@ -99,7 +102,7 @@ class Pages:
                 _publish(self._root / FOLDER / names[-1], title, body)
                 whole = Page(names[-1], part[0].first, part[-1].last, sum(p.rows for p in part))
                 listed.append((f"{FOLDER}/{names[-1]}", whole))
-        body = f"<h1>Attribution</h1>\n{self._note}{_licences(self._licenses)}{_listing(listed)}"
+        body = f"<h1>Attribution</h1>\n{self._note}{_licences(self._licenses)}{_lacking(self._missing)}{_listing(listed)}"
         _publish(self._root / HTML, "Attribution", body)
         return names
 
@@ -118,6 +121,17 @@ def _licences(counts: Counter[tuple[str, str | None]]) -> str:
         '<table class="narrow">\n<thead><tr><th>Licence</th><th class="number">Pictures</th></tr></thead>\n'
         f"<tbody>\n{rows}</tbody>\n</table>\n"
     )  # fmt: skip
+
+
+def _lacking(missing: Counter[str]) -> str:
+    """How many credits lack something that their licence asks for."""
+    if not missing:
+        return ""
+    told = ", ".join(f"{what}: {rows:,}" for what, rows in sorted(missing.items()))
+    return (
+        f"<h2>Incomplete credits</h2>\n<p>Credits that lack what their licence asks for: {missing.total():,}, "
+        f"because nobody stated it ({html.escape(told)}). The pages name each.</p>\n"
+    )
 
 
 def _listing(pages: Sequence[tuple[str, Page]]) -> str:
