@@ -17,6 +17,8 @@ NEUTRAL: Final = re.compile(
     r"|\"[^\"]{1,120}\" (?=(?:by|von|par|por|di) )|no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
     r"|(?:no|without) (?:changes|modifications?|alterations)(?: (?:were |have been )?made)?"
     r"|not (?:been )?(?:modified|altered|changed)|without (?:any )?warranty|"
+    r"as long as you give appropriate credit(?: to the original author(?:s|\(s\))?(?: and the "
+    r"source)?)?|indicate if (?:any )?changes were made|"
     r"(?:some|certains|algunos|einige) (?:rights|droits|derechos|rechte) "
     r"(?:reserved|réservés|reservados|vorbehalten)",
     re.IGNORECASE,
@@ -36,7 +38,7 @@ LIMITS: Final = re.compile(
     r"for .{0,30}\bonly\b|"
     r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
     r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
-    r"\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required)",
+    r"\bcommercial licen|\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required)",
     re.IGNORECASE,
 )
 DOUBT: Final = re.compile(
@@ -46,7 +48,9 @@ DOUBT: Final = re.compile(
     r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
     r"contains?|derived|based on|portions?|parts?|partly|partially|draft|proposed|under review|"
     r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if|once|originally|initially|earlier|"
-    r"former|used to|what (?:is|are|does)|how (?:to|do|does|can)|why|about the|n/a|was(?! (?:released|published|uploaded|posted|issued|made|placed|dedicated|put|"
+    r"former|used to|may be|may not|see (?:notes?|below|above|terms)|(?:terms|conditions) apply|"
+    r"screenshots? of|about|history of|faqs?|choose|choosing|suggested|recommend(?:ed)?|explained|"
+    r"guide to|introduction to|tutorial|what (?:is|are|does)|how (?:to|do|does|can)|why|n/a|was(?! (?:released|published|uploaded|posted|issued|made|placed|dedicated|put|"
     r"shared|taken|created|photographed|shot|first|cropped|resized))|had been|were|changed|removed|deleted|replaced|switched|relicensed|"
     r"re-licensed|retracted|cancel+ed|suspended|superseded|obsolete|deprecated|outdated|before|"
     r"after|additional|as long as|provided that|limited|consent|void|invalid|wrong|incorrect|"
@@ -69,7 +73,7 @@ SCOPE: Final = re.compile(
     r"\b(?:texts?|data|datasets?|databases?|metadata|code|software|audio|music|sounds?|lyrics|"
     r"documentation|docs|descriptions?|captions?|frames?|thumbnails?|previews?|annotations?|"
     r"labels?|tags?|layouts?|designs?|fonts?|templates?|transcripts?|translations?|abstracts?|"
-    r"models?|weights|api|texte|textes|textos?|testo|daten|données|datos|dati|tekst)\b",
+    r"models?|weights|api|background|foreground|logos?|icons?|texte|textes|textos?|testo|daten|données|datos|dati|tekst)\b",
     re.IGNORECASE,
 )
 """Things beside a picture that a licence may be limited to, where nothing names the picture."""

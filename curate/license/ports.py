@@ -39,8 +39,11 @@ def read_place(text: Cursor, at: int, version: str, family: str) -> Place:
     unported = None if listed else _unported(text, here, version)
     if unported is not None:
         return unported
-    for phrase, port in () if listed else PORT_OF.get(text.word(here), ()):
+    for phrase, port in PORT_OF.get(text.word(here), ()):
         behind = text.phrase(here, phrase)
+        if behind and listed:
+            last = port and not text.word(behind) and by_family(family, version, port)
+            return Place("", at, "port_unclear" if last else "")
         if behind and (phrase != _ABBREVIATED or text.raw(here).isupper()):
             return _named(text, port, behind, version, family)
     word = text.word(here)

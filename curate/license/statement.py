@@ -33,7 +33,8 @@ _GRANTING = word_set(
     "illustration drawing painting graphic scan video clip stock flickr wikimedia wikipedia "
     "unsplash pixabay pexels user username contributors photographer's author's attribution "
     "name named id note notice date year permission-free royalty-free some reserved content "
-    "send letter po box suite applies apply applied placed posted put give given appropriate required require requires "
+    "may attribute acknowledge sharing adaptation adapt remix remixed format indicate provide give "
+    "appropriate view send letter po box suite applies apply applied placed posted put give given appropriate required require requires "
     "must if-needed redistribution copy copies verify certificate abgerufen "
     # German, Dutch, Scandinavian
     "dieses dieser diese dies werk bild foto fotos ist sind lizenziert lizensiert unter einer einem "
@@ -78,6 +79,7 @@ _GRANT = re.compile(
 )
 _ALTERED = re.compile(r"\b(?:modified|adapted|edited|altered|converted)\W*$", re.IGNORECASE)
 _EXPLAINED = re.compile(r"\W*(?:is|are|means?|allows?|lets?|does)\b", re.IGNORECASE)
+_NOTED = re.compile(r"\s?[*†‡]")
 _CJK_GRANTING = re.compile(
     "本作品|本著作|著作|係|この|作品|この作品|作品|本图片|图片|圖片|画像|写真|摄影|攝影|撮影|作者|来源|來源|出典|采用|採用|使用|"
     "进行|進行|许可|許可|授权|授權|协议|協議|条款|條款|释出|釋出|提供|发布|發布|基于|以|由|的|按|在|下|"
@@ -86,14 +88,13 @@ _CJK_GRANTING = re.compile(
     "国际|國際|国際|국제|版|クリエイティブ|コモンズ|知识共享|創用|크리에이티브|커먼즈"
 )
 _CLAUSE = re.compile(r"[;,()\[\]{}|/•·\"“”«»]|[.!?。]\s|[。、，；：]| - |:\s")
-_SENTENCE = re.compile(r"[.!?]\s|[。！？]")
 _WORD = re.compile(r"©|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _ACCOUNT = re.compile(r"\w+")
 _CASELESS = re.compile(rf"[{CJK}]")
 
 
 def unclear(rest: str, start: int, end: int) -> bool:
-    """Whether unknown words stand in the clause before a mention, or in its sentence behind it.
+    """Whether unknown words stand in the clause before a mention, or anywhere behind it.
 
     `rest` is the text with all mentions and addresses blanked out.
     """
@@ -101,12 +102,12 @@ def unclear(rest: str, start: int, end: int) -> bool:
         return True
     clauses = [m.end() for m in _CLAUSE.finditer(rest, 0, start)]
     before = rest[clauses[-1] if clauses else 0 : start]
-    sentence = _SENTENCE.search(rest, end)
-    behind = rest[end : sentence.start() if sentence else len(rest)]
+    behind = rest[end:]
     if SCOPE.search(before) and not PICTURE.search(before):
         return True
     subject = "" if _GRANT.search(before.strip()) else before
-    altered = _ALTERED.search(before) or _EXPLAINED.match(behind)
+    starred = _NOTED.match(behind) and not before.endswith("*")
+    altered = _ALTERED.search(before) or _EXPLAINED.match(behind) or starred
     return bool(altered) or _strange(subject) or _strange(behind)
 
 

@@ -61,6 +61,9 @@ _FILE_OR_HOST = re.compile(
 )
 _PATH = re.compile(r"^/\w|\b(?:licen[sc]es?|publicdomain)/", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
+_NONCOMMERCIAL = re.compile(
+    r"(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", re.IGNORECASE
+)
 _ODD_ADDRESSES: Final = ("lookalike", "rights_statement")
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _LABEL = re.compile(r"[(\[{*]*+(?:[^\W\d_]{1,20}+[:=(\[]?+)?+[(\[]*+")
@@ -264,7 +267,9 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
             if reserved and not answer.family and (answer.reason in ("no_tool", "public_domain"))
             else answer
         )
-    doubt = _doubt(rest, answer, reserved) or ("uncertain" if folded.endswith("?") else "")
+    if TOOLS[answer.id or ""].nc:  # what the licence asks anyway limits nothing
+        rest = _NONCOMMERCIAL.sub(lambda m: " " * len(m[0]), rest)
+    doubt = _doubt(rest, reserved) or ("uncertain" if folded.endswith("?") else "")
     named = [f for f in found if f.answer.id is not None]
     if not doubt and any(unclear(rest, f.start, f.end) for f in named):
         doubt = "unclear_statement"
@@ -331,12 +336,10 @@ def _negated(found: _Found, rest: str) -> bool:
     return any(word in NOT or word.endswith("n't") for word in words[-12:])
 
 
-def _doubt(rest: str, answer: Parsed, reserved: bool) -> str:
+def _doubt(rest: str, reserved: bool) -> str:
     """Why an otherwise clear grant is not one, or an empty string."""
     if reserved or NO_KNOWN.search(rest):
         return "contradiction"
-    if TOOLS[answer.id or ""].nc:
-        rest = re.sub(r"(?i)(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", " ", rest)
     words = set(re.findall(r"[^\W\d_]+", rest.lower()))
     if words & NOT or "n't" in rest.lower() or LIMITS.search(rest) or _NOT_CJK.search(rest):
         return "contradiction"
