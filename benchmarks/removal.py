@@ -60,8 +60,10 @@ def measure(out: Path, *, runs: int) -> dict[str, Any]:
     before = _sizes(out)
     write_outputs(out)
     pages = [seconds(partial(write_outputs, out)) for _ in range(runs)]
-    told = [_one(out, key) for key in keys]
-    peer = [_everything(out, key, out.parent / "anew") for key in keys]
+    told, peer = [], []
+    for key in keys:  # in turns, so that a neighbour's noise meets both
+        peer.append(_everything(out, key, out.parent / "anew"))
+        told.append(_one(out, key))
     write_outputs(out)
     scan = verify_removal(out)
     first = told[0][1]
