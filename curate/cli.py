@@ -142,7 +142,7 @@ def report(
         Path | None, typer.Option("--to", help="File to write; default OUT/report.html.")
     ] = None,
 ) -> None:
-    """Write the HTML report again: one file, no outside resources."""
+    """Write the report and the other pages again; with --to the report alone, elsewhere."""
     from curate import commands
 
     print(commands.report(out, to))

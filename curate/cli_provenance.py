@@ -75,7 +75,10 @@ def export(
     ] = None,
     group: Groups = None,
     policy: Annotated[
-        str | None, typer.Option("--policy", help="Take only what this policy accepts.")
+        str | None,
+        typer.Option(
+            "--policy", help="Take only what it accepts: a name, or licence ids with commas."
+        ),
     ] = None,
 ) -> None:
     """Write a release of the kept rows: WebDataset tars, plain files, or its pages alone.

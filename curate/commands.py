@@ -70,7 +70,9 @@ def build(
     outcome = execute(recipe, to, cluster=cluster, inline=inline, limit=limit, console=console)
     if outcome.computed or not (to / "report.html").is_file():
         write_pages(to)
-        console.print(f"  {'pages':<18}report.html, README.md, ATTRIBUTION.*, croissant.json")
+        console.print(
+            f"  {'pages':<18}report.html, README.md, ATTRIBUTION.*, LICENSES.md, croissant.json"
+        )
     return outcome
 
 
@@ -293,14 +295,13 @@ def declaration(
 
 
 def report(out: Path, to: Path | None) -> Path:
-    """Write report.html from the published version, or to another place."""
-    from curate.provenance import seal_pages
+    """Write all pages of the published version again, or its report to another place."""
+    if to is None:
+        write_pages(out)
+        return out / "report.html"
     from curate.report import write_report
 
-    written = write_report(out, to)
-    if to is None:
-        seal_pages(out)
-    return written
+    return write_report(out, to)
 
 
 def train(
