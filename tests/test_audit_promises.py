@@ -152,6 +152,29 @@ def test_evidence_says_who_and_where(out: Path, name: str) -> None:
     assert 3 in broken(result)
 
 
+def test_a_row_that_moved_to_another_part_is_found(out: Path) -> None:
+    """Small parts are judged together; their rows stay apart all the same."""
+    forger = Forger(out)
+    images = next(layer for layer in forger.manifest.layers if layer.name == "images")
+    one, two = [s.part for s in images.shards if s.part.endswith("-open")][:2]
+    held: dict[str, pa.Table] = {}
+
+    def take(table: pa.Table) -> pa.Table:
+        held["row"] = table.slice(0, 1)
+        return table.slice(1)
+
+    for role in ("data", "observations"):
+        forger.rewrite("images", one, role, take)
+        forger.rewrite(
+            "images", two, role, lambda table: pa.concat_tables([held["row"], table])
+        )  # fmt: skip
+    forger.publish()
+    [moved] = held["row"]["key"].to_pylist()
+    result = audit(out)
+    refused(result, f"images {one}", moved, "is missing from the data and marks")
+    refused(result, f"images {two}", moved, "does not belong")
+
+
 def plain(base: Path, *, format: str, max_side: int | None = None, twins: bool = False) -> Path:
     """A dataset without licences, made from a folder of five pictures."""
     folder = base / "pictures"

@@ -19,8 +19,8 @@ from curate.store.manifest import Manifest
 
 WIDE: Final = frozenset({c.IMAGE.name, c.THUMBNAIL.name, c.THUMBPRINT.name})
 MODEL_WIDE: Final = (pa.types.is_binary, pa.types.is_list)
-FILES_HELD: Final = 32
-"""More than a part has files; what is held is their narrow columns."""
+FILES_HELD: Final = 256
+"""More than a batch of parts has files; what is held is the narrow columns of its rows."""
 
 
 class NarrowDataset(Dataset):

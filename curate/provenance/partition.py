@@ -120,11 +120,17 @@ def _check_keys(part: str, keys: pa.Array) -> Iterator[str]:
     bits = part.rpartition("-")[0]
     if bits == "all" or not len(plain):
         return
-    low, high = (f"{int(bits.ljust(64, fill), 2):016x}" for fill in "01")
+    low, high = key_range(bits)
     heads = pc.utf8_slice_codeunits(plain, 0, 16)
     outside = pc.or_(pc.less(heads, low), pc.greater(heads, high))
     for key in plain.filter(outside).to_pylist():
         yield f"plan {part}: row {key} is outside the part's range"
+
+
+def key_range(bits: str) -> tuple[str, str]:
+    """The first 16 hexadecimal digits of the lowest and the highest key that begin with the bits."""
+    low, high = (f"{int(bits.ljust(64, fill), 2):016x}" for fill in "01")
+    return low, high
 
 
 def _derived_ledger(

@@ -1,12 +1,13 @@
-"""Every check that follows rows, part by part: what is read of a part serves them all.
+"""Every check that follows rows: what is read of a part serves them all.
 
-Parts are judged while other threads still hash; what was found in a part whose files turn out to
-be damaged is left out, since the damage is said already.
+Small parts are judged together first; only where that is no all-clear, one by one. Rows are judged
+while other threads still hash; what was found in a part whose files turn out to be damaged is left
+out, since the damage is said already.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 from curate.engine import Layers
@@ -15,6 +16,8 @@ from curate.plan import Plan
 from curate.provenance import chain, derived, evidence, partition, rejudge, removals
 from curate.provenance.evidence import Evidence
 from curate.provenance.findings import Few
+from curate.provenance.merged import Batch, MergedDataset, Parts
+from curate.provenance.narrow import NarrowDataset
 from curate.provenance.partition import Tally
 from curate.provenance.promises import Findings, Kept
 from curate.recipe import Recipe
@@ -41,21 +44,26 @@ class Judged:
 class RowChecks:
     """The checks of a dataset's rows, and what they found in each part."""
 
-    dataset: Dataset
+    dataset: NarrowDataset
     recipe: Recipe | None
     plan: Plan | None
-    parts: Mapping[str, Mapping[str, Shard]]
+    parts: Parts
     judged: dict[str, Judged] = field(default_factory=dict)
+    clear: list[tuple[tuple[str, ...], Judged]] = field(default_factory=list)
     barriers: Few = field(default_factory=Few)
     log: Few = field(default_factory=Few)
 
     def run(self, commits: Layers) -> None:
         """Judge every part that is whole, then the barriers over all of them."""
-        checks = self._checks()
+        merged = MergedDataset(self.dataset)
         layers = len(self.dataset.manifest.layers)
-        for part, shards in self.parts.items():
-            if len(shards) == layers:
-                self.judged[part] = self._part(part, shards, checks)
+        for batch in merged.batches(self.parts, layers):
+            judged = self._together(merged, batch)
+            if judged is not None:
+                self.clear.append((batch.parts, judged))
+                continue
+            for part in batch.parts:
+                self.judged[part] = self._one(part)
         recipe, plan = self.recipe, self.plan
         if recipe is None:
             return
@@ -67,43 +75,64 @@ class RowChecks:
                 guarded(lambda: removals.check_log(self.dataset, plan, recipe), "removals")
             )
 
-    def _checks(self) -> list[Check]:
-        """What is asked of every part; counting checks add to the part under way."""
-        dataset, recipe = self.dataset, self.recipe
+    def _together(self, merged: MergedDataset, batch: Batch) -> Judged | None:
+        """What a batch of parts adds up to if there is nothing to say of it, else None."""
+        try:
+            if not merged.in_range(batch, self.parts):
+                return None
+        except CANNOT_JUDGE:
+            return None
+        judged = self._judge(merged, batch.name, batch.shards)
+        return None if any(few.told() for few in judged.found) else judged
+
+    def _one(self, part: str) -> Judged:
+        return self._judge(self.dataset, part, self.parts[part])
+
+    def _judge(self, dataset: Dataset, part: str, shards: Mapping[str, Shard]) -> Judged:
+        """Run all checks over one part, or over shards that stand for several."""
+        judged = Judged([])
+        for _, check in self._checks(dataset, judged):
+            few = Few()
+            few.take(guarded(lambda check=check: check(part, shards), f"part {part}"))  # type: ignore[misc]
+            judged.found.append(few)
+        return judged
+
+    def _checks(self, dataset: Dataset, judged: Judged) -> list[Check]:
+        """What is asked of rows; counting checks add to what is judged."""
+        recipe, tally, count = self.recipe, judged.tally, judged.evidence
         found: list[Check] = [
             (Kept.CONSERVATION, lambda part, shards: partition.check_part(
-                dataset, part, shards, self.judged[part].tally)),
+                dataset, part, shards, tally)),
         ]  # fmt: skip
         if recipe is None:
             return found
-        removed = removals.part_check(dataset, recipe)
         return [
             *found,
             (Kept.SAME_DATA, lambda part, shards: rejudge.check_candidates(
                 dataset, recipe, part, shards)),
             (Kept.LICENSE_FIRST, lambda part, shards: evidence.check_fetched(
-                dataset, recipe, part, shards, self.judged[part].evidence)),
+                dataset, recipe, part, shards, count)),
             (Kept.EVIDENCE, lambda part, shards: evidence.check_evidence(
-                dataset, recipe, part, shards, self.judged[part].evidence)),
+                dataset, recipe, part, shards, count)),
             (Kept.EVIDENCE, lambda part, shards: derived.check_derived(
                 dataset, recipe, part, shards)),
-            (Kept.LINEAGE, removed),
+            (Kept.LINEAGE, removals.part_check(dataset, recipe)),
         ]  # fmt: skip
-
-    def _part(self, part: str, shards: Mapping[str, Shard], checks: Sequence[Check]) -> Judged:
-        judged = self.judged[part] = Judged([Few() for _ in checks])
-        for (_, check), few in zip(checks, judged.found, strict=True):
-            few.take(guarded(lambda check=check: check(part, shards), f"part {part}"))  # type: ignore[misc]
-        return judged
 
     def file(self, findings: Findings, damaged: Callable[[str], bool]) -> tuple[Tally, Evidence]:
         """File what was found in the parts that are not damaged; returns what they add up to."""
         tally, count = Tally(), Evidence()
-        whole = [judged for part, judged in self.judged.items() if not damaged(part)]
+        for parts, judged in self.clear:
+            if any(damaged(part) for part in parts):
+                self.judged |= {part: self._one(part) for part in parts if not damaged(part)}
+            else:
+                tally.add(judged.tally)
+                count.add(judged.evidence)
+        whole = [self.judged[part] for part in sorted(self.judged) if not damaged(part)]
         for judged in whole:
             tally.add(judged.tally)
             count.add(judged.evidence)
-        for place, (promise, _) in enumerate(self._checks() if whole else ()):
+        for place, (promise, _) in enumerate(self._checks(self.dataset, Judged([]))):
             few = Few()
             for judged in whole:
                 few.merge(judged.found[place])
