@@ -157,19 +157,17 @@ def test_a_row_that_moved_to_another_part_is_found(out: Path) -> None:
     forger = Forger(out)
     images = next(layer for layer in forger.manifest.layers if layer.name == "images")
     one, two = [s.part for s in images.shards if s.part.endswith("-open")][:2]
-    held: dict[str, pa.Table] = {}
+    rows: list[pa.Table] = []
 
     def take(table: pa.Table) -> pa.Table:
-        held["row"] = table.slice(0, 1)
+        rows.append(table.slice(0, 1))
         return table.slice(1)
 
     for role in ("data", "observations"):
         forger.rewrite("images", one, role, take)
-        forger.rewrite(
-            "images", two, role, lambda table: pa.concat_tables([held["row"], table])
-        )  # fmt: skip
+        forger.rewrite("images", two, role, lambda table: pa.concat_tables([rows[-1], table]))
     forger.publish()
-    [moved] = held["row"]["key"].to_pylist()
+    [moved] = rows[0]["key"].to_pylist()
     result = audit(out)
     refused(result, f"images {one}", moved, "is missing from the data and marks")
     refused(result, f"images {two}", moved, "does not belong")
