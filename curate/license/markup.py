@@ -185,7 +185,7 @@ def parse_html(text: str) -> Parsed:
         return parse_text(text)
     reader = _Page(text)
     words = " ".join(" ".join(reader.text).replace("\xad", "").split())
-    said = _said(words)
+    said = _said(words, text)
     if reader.marked:
         answer = _from_links(reader.marked, said)
         scoped = _SCOPED.search(words[:LIMIT]) and not PICTURE.search(words[:LIMIT])
@@ -201,9 +201,11 @@ def parse_html(text: str) -> Parsed:
     return answer
 
 
-def _said(words: str) -> Parsed:
+def _said(words: str, source: str) -> Parsed:
     """What the visible words state; of a long page only whether it reserves all rights."""
-    if words and len(words) <= LIMIT:
+    if not words:
+        return rejected("unrecognised", source)
+    if len(words) <= LIMIT:
         return parse_text(words)
     reserved = "all rights reserved" in words.lower()
     return rejected("all_rights_reserved" if reserved else "unrecognised", words)

@@ -65,7 +65,7 @@ def parse(text: object, source_kind: str) -> Parsed:
     if text is None:
         return rejected("empty")
     if not isinstance(text, str):
-        return rejected("not_text")
+        return rejected("not_text", type(text).__name__)
     if len(text) > HARD_LIMIT:
         return rejected("too_long", text[:80])
     return rule(text)

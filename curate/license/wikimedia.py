@@ -45,10 +45,10 @@ _QUOTING = word_set("tl tlx tlp t tlc nowiki not-licensed tls template")
 
 def wikimedia(text: str) -> Parsed:
     """A value of extmetadata (`License`, `LicenseShortName`, `LicenseUrl`) or that object."""
-    value = object_of(text)
-    if value is not None:
-        return _extmetadata(value)
     stripped = text.strip()
+    value = object_of(stripped)
+    if value is not None:
+        return _extmetadata(value, stripped)
     if not stripped:
         return rejected("empty")
     if "|" in stripped and len(stripped) < LIMIT:
@@ -80,7 +80,7 @@ def _code(text: str) -> Parsed:
     return parse_text(text, choice=True)
 
 
-def _extmetadata(value: dict[str, Any]) -> Parsed:
+def _extmetadata(value: dict[str, Any], text: str) -> Parsed:
     """Code, short name and address must agree; the address settles what the names leave open."""
     if _text_of(value.get("NonFree")).lower() in ("true", "1", "yes"):
         return rejected("rights_statement", "NonFree")
@@ -91,7 +91,7 @@ def _extmetadata(value: dict[str, Any]) -> Parsed:
             claims.append(parse_url(raw) if name == "LicenseUrl" else wikimedia(raw))
     known = [claim for claim in claims if claim.id]
     if not claims:
-        return rejected("no_licence")
+        return rejected("no_licence", text)
     if not known:
         return next((c for c in claims if c.status == "ambiguous"), claims[0])
     against = [claim for claim in claims if claim.reason in _AGAINST]
