@@ -182,7 +182,9 @@ def parse_html(text: str) -> Parsed:
     if not text.strip():
         return rejected("empty")
     if "<" not in text:
-        return parse_text(text)
+        answer = parse_text(text)
+        shown = "&lt;" in text.lower() and answer.id is not None
+        return ambiguous("unclear_statement", text) if shown else answer
     reader = _Page(text)
     words = " ".join(" ".join(reader.text).replace("\xad", "").split())
     said = _said(words, text)

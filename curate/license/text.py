@@ -46,6 +46,14 @@ _HIDDEN = re.compile(
     r"[\x00-\x08\x0e-\x1f\x7f\xad\u017f\u034f\u061c\u180e\u200b\u200e\u200f\u202a-\u202e"
     r"\u2060-\u2069\u212a\u2800\u3164\ufeff\ufff9-\ufffb\U000e0000-\U000e007f]"
 )
+_ESCAPES: Final = {
+    "&nbsp;": " ", "&#160;": " ", "&amp;": "&", "&copy;": "©", "&#169;": "©", "&quot;": '"',
+    "&lt;": "<", "&gt;": ">", "&#8209;": "-", "&#8211;": "-", "&ndash;": "-", "&mdash;": "-",
+    "&#39;": "'",
+}  # fmt: skip
+"""What remains of HTML in notices: signs only, never letters."""
+_ESCAPE = re.compile("|".join(_ESCAPES))
+_TAG = re.compile(r"<br ?/?>|</?(?:b|i|em|strong|p|span|div)>", re.IGNORECASE)
 _EDGES: Final = " \t\r\n\ufeff\u200b"
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _APART = re.compile(r"[\s_-]+")
@@ -127,7 +135,7 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
     """
     if len(text) > LIMIT:
         return rejected("too_long", text[:80])
-    text = text.strip(_EDGES)
+    text = _ESCAPE.sub(lambda m: _ESCAPES[m[0]], _TAG.sub(" ", text)).strip(_EDGES)
     if _HIDDEN.search(text) or (not text.isascii() and _stray_mark(text)):
         return rejected("hidden_characters", text)
     folded = plain = " ".join(fold(text).split())
@@ -176,7 +184,7 @@ def _judge(folded: str, choice: bool) -> Parsed:
     if len(good) > _MENTIONS:
         return ambiguous("conflict", folded)
     answer = _combine(good, rest, folded)
-    if answer.status == "ok" and odd:
+    if odd and any(f.answer.id for f in good):
         return ambiguous("contradiction", folded)
     return rejected(odd[0], folded) if odd else answer
 

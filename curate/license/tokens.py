@@ -85,10 +85,11 @@ class Cursor:
         return at
 
     def ends(self, at: int) -> bool:
-        """Whether a phrase ends here: end of text, or a sign that is no hyphen."""
+        """Whether a phrase ends here: end of text, a sign that is no hyphen, or a spaced one."""
         word = self.word(at)
-        if word == "/" and at + 1 < len(self.tokens):
-            return self.tokens[at + 1].start > self.tokens[at].end
+        if word in ("/", "-") and at + 1 < len(self.tokens):
+            apart = self.tokens[at + 1].start > self.tokens[at].end
+            return apart and (word == "/" or self.tokens[at].start > self.tokens[at - 1].end)
         return not word or not (word[0].isalnum() or word in "-_@&'’%")
 
     def between(self, left: int, right: int) -> str:
