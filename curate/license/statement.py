@@ -33,7 +33,7 @@ _GRANTING = word_set(
     "illustration drawing painting graphic scan video clip stock flickr wikimedia wikipedia "
     "unsplash pixabay pexels user username contributors photographer's author's attribution "
     "name named id note notice date year permission-free royalty-free some reserved content "
-    "may attribute acknowledge sharing adaptation adapt remix remixed format indicate provide give "
+    "may through thanks taken attribute acknowledge sharing adaptation adapt remix remixed format indicate provide give "
     "appropriate view send letter po box suite applies apply applied placed posted put give given appropriate required require requires "
     "must if-needed redistribution copy copies verify certificate abgerufen "
     # German, Dutch, Scandinavian
