@@ -10,23 +10,25 @@ import os
 from collections import deque
 from collections.abc import Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from dataclasses import dataclass, field
+from hashlib import sha256
 from typing import Final
 
 import pyarrow as pa
-import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from curate import columns as c
 from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
-from curate.provenance.findings import bounded, flat
+from curate.provenance.findings import bounded
+from curate.provenance.images import Images
 from curate.provenance.pictures import PictureCheck, PictureCount
 from curate.provenance.promises import Kept
 from curate.provenance.values import check_values, valued
 from curate.store.commit import Commit, FileEntry, commit_path, shard_id
 from curate.store.dataset import Dataset
-from curate.store.digest import TableDigest, bytes_sha256, file_sha256, file_sha256s
+from curate.store.digest import TableDigest, bytes_sha256, file_sha256
 from curate.store.manifest import Layer, Manifest, Shard, bytes_digest, dataset_digest
 
 LAYERS_READ_WHOLE: Final = ("plan", "ledger")
@@ -284,18 +286,22 @@ class _Look:
 
     def _read(self, report: Report) -> None:
         entry, path = self.entry, self.dataset.path(self.entry)
-        source = pa.memory_map(str(path)) if self.hashes else path  # just read whole: it is cached
-        with pq.ParquetFile(source, pre_buffer=False) as file:
+        with ExitStack() as stack:
+            source = None
+            if self.hashes:  # it was just read whole, so that it can be mapped
+                source = stack.enter_context(pa.memory_map(str(path)))
+            file = stack.enter_context(pq.ParquetFile(source or path, pre_buffer=False))
             if file.metadata.num_rows != entry.rows:
                 told = f"{file.metadata.num_rows} rows, the manifest says {entry.rows}"
                 report.damage([f"{entry.path}: {told}"])
             report.damage(_check_schema(self.layer, entry, file.schema_arrow))
             small = self.layer.name in LAYERS_READ_WHOLE or entry.role == "marks"
             if (self.hashes or small) and entry.role != "observations":
-                self._digest(file, report)
+                self._digest(Images(file, source), report)
 
-    def _digest(self, file: pq.ParquetFile, report: Report) -> None:
+    def _digest(self, images: Images, report: Report) -> None:
         """Every row once; pictures a row group at a time, each hashed once for all checks."""
+        file = images.file
         schema = file.schema_arrow
         digest = TableDigest(schema)
         pictured = c.IMAGE.name in schema.names
@@ -310,7 +316,7 @@ class _Look:
                 values = bounded(check_values(self.entry.path, rows))
                 found += [(Kept.SAME_DATA, problem) for problem in values]
             if pictured:
-                seen = self._pictures(file, groups, rows, digest, report.counted)
+                seen = self._pictures(images, groups, rows, digest, report.counted)
                 found += [(Kept.EVIDENCE, problem) for problem in bounded(seen)]
         if digest.hexdigest() != self.entry.content_digest:
             what = "the content is not the one whose digest the manifest carries"
@@ -318,28 +324,22 @@ class _Look:
         report.problems += found
 
     def _pictures(
-        self, file: pq.ParquetFile, groups: Iterable[int], rows: pa.Table, digest: TableDigest,
+        self, images: Images, groups: Iterable[int], rows: pa.Table, digest: TableDigest,
         count: PictureCount,
     ) -> Iterator[str]:  # fmt: skip
         """Problems of the pictures in some row groups, which are digested on the way."""
-        checked, at = self.hashes and _is_pictured(file.schema_arrow), 0
+        if not (self.hashes and images.known()):
+            for group in groups:
+                digest.add(c.IMAGE.name, images.column(group))
+            return
+        at = 0
         for group in groups:
-            column = file.read_row_group(group, columns=[c.IMAGE.name], use_threads=False)
-            images = flat(column[c.IMAGE.name])
-            known = None
-            if checked and len(images):
-                files = pc.struct_field(images, "bytes")
-                known = file_sha256s(files)
-                own = rows.slice(at, len(images))
-                yield from self.pictures.rows(self.entry.path, own, files, known, count)
-            digest.add(c.IMAGE.name, images, known)
-            at += len(images)
-
-
-def _is_pictured(schema: pa.Schema) -> bool:
-    """Whether a file holds pictures and what is told of them, in the types that they have."""
-    fields = (c.IMAGE, c.STORED_SHA256, c.WIDTH, c.HEIGHT)
-    return all(f.name in schema.names and schema.field(f.name).type == f.type for f in fields)
+            column, views = images.read(group)
+            known = b"".join(sha256(v).digest() if v is not None else bytes(32) for v in views)
+            own = rows.slice(at, len(views))
+            yield from self.pictures.rows(self.entry.path, own, views, known, count)
+            digest.add(c.IMAGE.name, column, known)
+            at += len(views)
 
 
 def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator[str]:

@@ -7,9 +7,10 @@ share is decoded, chosen by hashes that nobody can foresee; asked to, the audit 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from io import BytesIO
+from itertools import pairwise
 from typing import Final
 
 import numpy as np
@@ -30,6 +31,8 @@ SHARE: Final = 256
 """Of more pictures one in so many, and so many at least: decoding takes fifteen times as long as
 hashing, so the sample costs a twentieth of the whole."""
 EVERY: Final = 1 << 64
+Views = Sequence[memoryview | None]
+"""The bytes of each picture, None where there is none."""
 
 
 @dataclass
@@ -59,15 +62,14 @@ class PictureCheck:
     threshold: int
 
     def rows(
-        self, where: str, table: pa.Table, files: pa.BinaryArray, digests: bytes,
-        count: PictureCount,
-    ) -> Iterator[str]:  # fmt: skip
+        self, where: str, table: pa.Table, views: Views, digests: bytes, count: PictureCount
+    ) -> Iterator[str]:
         """Problems of some rows of an images layer, given their pictures and those's sha256s.
 
         `table` has the other columns of the same rows.
         """
         keys = table[c.KEY.name]
-        here = np.asarray(pc.is_valid(files))
+        here = np.array([view is not None for view in views], bool)
         for row in np.flatnonzero(~here).tolist():
             yield f"{where}: row {keys[row]} has no picture"
         wrong = _differing(digests, table[c.STORED_SHA256.name])
@@ -78,7 +80,8 @@ class PictureCheck:
         count.pictures += len(good)
         sizes = [table[f.name].to_pylist() for f in (c.WIDTH, c.HEIGHT)]
         chosen = self._chosen(digests)
-        for row, data in zip(good.tolist(), _views(files, good), strict=True):
+        for row in good.tolist():
+            data = views[row] or memoryview(b"")
             found = size_of(data) or _asked(data)
             if isinstance(found, str):
                 yield f"{where}: row {keys[row]}: the picture does not open: {found}"
@@ -129,17 +132,18 @@ def _differing(digests: bytes, told: pa.ChunkedArray) -> np.ndarray[tuple[int], 
     return np.asarray(pc.fill_null(pc.not_equal(told, found), True))
 
 
-def _views(
-    files: pa.BinaryArray, rows: np.ndarray[tuple[int], np.dtype[np.intp]]
-) -> Iterator[memoryview]:
-    """The bytes of some rows, not copied."""
-    if not len(rows):
-        return
+def views_of(files: pa.BinaryArray) -> list[memoryview | None]:
+    """The bytes of each value of an array, not copied; None for null."""
+    if not len(files):
+        return []
     _, offsets, data = files.buffers()
     ends = np.frombuffer(offsets, "<i4")[files.offset : files.offset + len(files) + 1].tolist()
-    view = memoryview(data if data is not None else b"")
-    for row in rows.tolist():
-        yield view[ends[row] : ends[row + 1]]
+    whole = memoryview(data if data is not None else b"")
+    valid = pc.is_valid(files).to_pylist()
+    return [
+        whole[start:end] if there else None
+        for (start, end), there in zip(pairwise(ends), valid, strict=True)
+    ]
 
 
 def _asked(data: memoryview) -> Size | str:
