@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import tempfile
 from collections.abc import Sequence
@@ -61,8 +62,10 @@ def measure(out: Path, *, runs: int) -> dict[str, Any]:
     write_outputs(out)
     pages = [seconds(partial(write_outputs, out)) for _ in range(runs)]
     told, peer = [], []
-    for key in keys:  # in turns, so that a neighbour's noise meets both
+    for key in keys:  # in turns, so that a neighbour's noise meets both; neither pays the other's
+        os.sync()
         peer.append(_everything(out, key, out.parent / "anew"))
+        os.sync()
         told.append(_one(out, key))
     write_outputs(out)
     scan = verify_removal(out)

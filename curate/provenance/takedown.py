@@ -12,7 +12,7 @@ import os
 import shutil
 import time
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -217,18 +217,20 @@ def _start(files: LocalFiles, wanted: list[Tombstone], places: list[Path]) -> St
     )  # fmt: skip
 
 
-def _named(manifest: Manifest) -> dict[str, NamedFile]:
-    """Every shard file and commit that a manifest names."""
+def _named(manifest: Manifest) -> dict[str, tuple[str, int]]:
+    """sha256 and size of every shard file and commit that a manifest names; a commit's size is 0."""
     found = {}
     for layer in manifest.layers:
         for shard in layer.shards:
-            path = commit_path(layer.name, shard.shard_id)
-            found[path] = NamedFile(path=path, sha256=shard.commit_sha256, bytes=0)
-            for entry in shard.files:
-                found[entry.path] = NamedFile(
-                    path=entry.path, sha256=entry.sha256, bytes=entry.bytes
-                )
+            found[commit_path(layer.name, shard.shard_id)] = (shard.commit_sha256, 0)
+            found |= {entry.path: (entry.sha256, entry.bytes) for entry in shard.files}
     return found
+
+
+def _files(named: Mapping[str, tuple[str, int]], paths: Iterable[str]) -> list[NamedFile]:
+    return [
+        NamedFile(path=path, sha256=named[path][0], bytes=named[path][1]) for path in sorted(paths)
+    ]
 
 
 def _strays(files: LocalFiles, manifest: Manifest, keys: Sequence[str]) -> Iterator[NamedFile]:
@@ -351,7 +353,7 @@ class _Removal:
             before=Version.of(before), after=Version.of(after),
             tombstones=log.digests[self.started.lines[-1].sequence - 1],
             parts=len(before.layers[0].shards), parts_touched=self._touched(after),
-            rewritten=[new[path] for path in sorted(new.keys() - old.keys())],
+            rewritten=_files(new, new.keys() - old.keys()),
             deleted=self._superseded(after), kept_files=len(new.keys() & old.keys()),
             checkpoints=self.started.checkpoints,
             out_of_reach=[*BEYOND, *([CORPUS] if self.started.corpus else [])],
@@ -362,7 +364,7 @@ class _Removal:
 
     def _superseded(self, after: Manifest) -> list[NamedFile]:
         old, new = _named(self.started.before), _named(after)
-        gone = [old[path] for path in sorted(old.keys() - new.keys())]
+        gone = _files(old, old.keys() - new.keys())
         return gone + [stray for stray in self.started.strays if stray.path not in new]
 
     def _touched(self, after: Manifest) -> list[str]:
