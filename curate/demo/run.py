@@ -120,13 +120,14 @@ def _train(recipe: Recipe, to: Path, console: Console) -> TrainResult | None:
     folder, note = to / CHECKPOINT, to / CHECKPOINT / "demo.json"
     if recipe.train is None:
         raise EngineError(f"recipe {recipe.name!r} has no `train:` section")
-    told = {
+    told: dict[str, Any] = {
         "dataset_digest": load_manifest(Dataset.open(to).files).dataset_digest,
         "settings": recipe.train.model_dump(mode="json"),
     }
     if note.is_file() and json.loads(note.read_text()) == told:
         console.print(f"  {'training':<18}already done")
         return None
+    _set_aside(folder, note, told["dataset_digest"])
     result = train(to, recipe.train, folder, on_step=TrainLine(console))
     note.write_text(json.dumps(told))
     console.print(
@@ -135,6 +136,13 @@ def _train(recipe: Recipe, to: Path, console: Console) -> TrainResult | None:
         highlight=False,
     )
     return result
+
+
+def _set_aside(folder: Path, note: Path, digest: str) -> None:
+    """Keep the checkpoint of an earlier version of the dataset under a name of its own."""
+    before = json.loads(note.read_text())["dataset_digest"] if note.is_file() else digest
+    if before != digest:
+        folder.rename(folder.with_name(f"{folder.name}-{before[:12]}"))
 
 
 def _scores(dataset: Dataset) -> list[FaultScore]:
