@@ -10,6 +10,7 @@ the real stages), measures in turns with warm caches, and removes them. Plain is
 from __future__ import annotations
 
 import argparse
+import hashlib
 import json
 import os
 import shutil
@@ -32,7 +33,6 @@ from curate.provenance import write_outputs
 from curate.provenance.audit import audit
 from curate.recipe import Recipe, recipe_from
 from curate.store.dataset import Dataset
-from curate.store.digest import file_sha256
 
 SIDES: Final = {"1 MB": 740, "300 KB": 390, "30 KB": 120}
 TOOLS: Final = ("by/4.0",) * 5 + ("by/2.0",) * 3 + ("by-sa/4.0",) * 2
@@ -112,8 +112,8 @@ def recipe(folder: Path, side: int) -> Recipe:
     source |= {"columns": columns, "licenses": [claim], "retrieved_at": "2024-05-01"}
     stages = [
         {"kind": "license", "policy": "sharealike"}, {"kind": "captions"},
-        {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"},
-        {"kind": "resolution", "min_side": 64}, {"kind": "aspect"},
+        {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"}, {"kind": "embedded"},
+        {"kind": "embedded"}, {"kind": "resolution", "min_side": 64}, {"kind": "aspect"},
         {"kind": "buckets", "sizes": [[side // 8 * 8, side // 8 * 8]]},
     ]  # fmt: skip
     passes = [{"layer": "images", "stages": stages, "barrier": {"kind": "duplicates"}}]
@@ -181,13 +181,19 @@ def sound(out: Path, *, hashes: bool) -> None:
 def plain(files: Sequence[Path]) -> None:
     """One thread, file after file."""
     for file in files:
-        file_sha256(file)
+        file_digest(file)
+
+
+def file_digest(file: Path) -> str:
+    """As the standard library does it."""
+    with file.open("rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def plain_all_cores(files: Sequence[Path]) -> None:
     """A thread a core."""
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        list(pool.map(file_sha256, files))
+        list(pool.map(file_digest, files))
 
 
 def sha256sum(files: Sequence[Path]) -> None:

@@ -175,6 +175,7 @@ def _recipe(folder: Path, shard_rows: int) -> Recipe:
         {"kind": "captions"},
         {"kind": "read_file", "root": str(folder)},
         {"kind": "inspect"},
+        {"kind": "embedded"},
         {"kind": "buckets", "sizes": [[64, 64]]},
     ]
     barrier = {"kind": "threshold", "column": "clip_score", "quantile": 0.05}

@@ -64,6 +64,15 @@ class Pass(BaseModel, frozen=True, extra="forbid"):
             raise ValueError(f"layer is `images` or `features/<name>`, not {layer!r}")
         return layer
 
+    @model_validator(mode="after")
+    def _each_stage_once(self) -> Pass:
+        kinds = [stage.kind for stage in self.stages]
+        if twice := sorted({kind for kind in kinds if kinds.count(kind) > 1}):
+            raise ValueError(
+                f"each stage may run once in a pass; {self.layer} has twice: {', '.join(twice)}"
+            )
+        return self
+
     @property
     def verdict_layer(self) -> str | None:
         """Where the barrier's marks are committed, named after the pass before it."""
@@ -123,14 +132,19 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
                     f"download needs {' and '.join(missing)} before it: nothing is fetched before its "
                     f"licence is accepted (your own files need neither: use read_file)"
                 )
-            if "inspect" in kinds and "embedded" not in kinds[kinds.index("inspect") :]:
-                raise ValueError(
-                    "inspect needs embedded after it where pictures are downloaded: what a picture "
-                    "says of its licence and reserves is read there; to ignore a reservation, leave "
-                    "its signal out of embedded.honour"
-                )
-        if kinds.count("license") > 1:
-            raise ValueError("one license stage decides; write one policy")
+        return self
+
+    @model_validator(mode="after")
+    def _pictures_are_heard(self) -> Recipe:
+        """Where licences are judged, what a picture says of its own is read, however it came."""
+        kinds = [stage.kind for stage in self.passes[0].stages]
+        after = kinds[kinds.index("inspect") :] if "inspect" in kinds else []
+        if "license" in kinds and after and "embedded" not in after:
+            raise ValueError(
+                "inspect needs embedded after it where licences are judged: what a picture says of "
+                "its licence and reserves is read there; to ignore a reservation, leave its signal "
+                "out of embedded.honour"
+            )
         return self
 
     @property
@@ -189,6 +203,7 @@ class Recipe(BaseModel, frozen=True, extra="forbid"):
             available = dict(known) if number == 0 else dict(stored)
             for stage in step.stages:
                 _require(f"stage {stage.kind} of {step.layer}", stage.consumes, available)
+                _refuse_again(f"stage {stage.kind} of {step.layer}", stage.produces, available)
                 available.update({f.name: f.type for f in stage.produces})
                 stored.update({f.name: f.type for f in stage.produces if _is_stored(f)})
                 lines.append(
@@ -224,6 +239,15 @@ def _require(who: str, wanted: pa.Schema, available: dict[str, pa.DataType]) -> 
         if available[field.name] != field.type:
             raise RecipeError(
                 f"{who} needs {field.name!r} as {field.type}, but it is {available[field.name]}"
+            )
+
+
+def _refuse_again(who: str, made: pa.Schema, available: dict[str, pa.DataType]) -> None:
+    for name in made.names:
+        if name in available:
+            raise RecipeError(
+                f"{who} produces the column {name!r}, which is there already: a column has one "
+                f"maker, so leave this stage or the one that made it out"
             )
 
 

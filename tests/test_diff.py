@@ -68,7 +68,7 @@ def remade(base: Path, change: Any, *, shard_rows: int = 32) -> Path:
               "licenses": [claim], "retrieved_at": "2024-05-01"}  # fmt: skip
     stages = [{"kind": "license", "policy": "sharealike"}, {"kind": "captions"},
               {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"},
-              {"kind": "resolution", "min_side": 64}, {"kind": "aspect"}]  # fmt: skip
+              {"kind": "embedded"}, {"kind": "resolution", "min_side": 64}, {"kind": "aspect"}]  # fmt: skip
     passes = [{"layer": "images", "stages": stages, "barrier": {"kind": "duplicates"}}]
     value = {"name": "photos", "source": source, "shard_rows": shard_rows, "passes": passes}
     run_inline(recipe_from(value, origin="test"), base / "out")

@@ -54,6 +54,7 @@ def lenient(out: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
         {"kind": "captions"},
         {"kind": "read_file", "root": str(pictures)},
         {"kind": "inspect"},
+        {"kind": "embedded"},
     ]
     value = {
         "name": "loose",
@@ -125,6 +126,7 @@ def test_rows_that_rest_on_a_declaration_need_no_rung_and_are_told(
         {"kind": "captions"},
         {"kind": "read_file", "root": str(tmp_path)},
         {"kind": "inspect"},
+        {"kind": "embedded"},
     ]
     value = {"name": "own", "source": source, "passes": [{"layer": "images", "stages": stages}]}
     run_inline(recipe_from(value, origin="test"), tmp_path / "out")

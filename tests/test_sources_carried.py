@@ -296,7 +296,7 @@ def test_a_set_with_its_pictures_becomes_a_dataset(tmp_path: Path) -> None:
                    "licenses": [{"column": "license_url", "kind": "url", "level": 4}]},
         "passes": [{"layer": "images", "stages": [
             {"kind": "license", "policy": "sharealike"}, {"kind": "read_file", "root": place},
-            {"kind": "inspect"}]}],
+            {"kind": "inspect"}, {"kind": "embedded"}]}],
     }  # fmt: skip
     digests = set()
     for name in ("one", "two"):
