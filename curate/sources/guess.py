@@ -260,6 +260,7 @@ _OPT_OUT: Final = """\
 _DOWNLOAD: Final = """\
       - kind: download
         contact: you@example.org  # your address: it is sent with every request
+        landing_pages: skip  # look: also ask each row's page what it reserves, one more request a page
 """
 _READ: Final = """\
       - kind: read_file
