@@ -112,7 +112,7 @@ def recipe(folder: Path, side: int) -> Recipe:
     source |= {"columns": columns, "licenses": [claim], "retrieved_at": "2024-05-01"}
     stages = [
         {"kind": "license", "policy": "sharealike"}, {"kind": "captions"},
-        {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"}, {"kind": "embedded"},
+        {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"},
         {"kind": "embedded"}, {"kind": "resolution", "min_side": 64}, {"kind": "aspect"},
         {"kind": "buckets", "sizes": [[side // 8 * 8, side // 8 * 8]]},
     ]  # fmt: skip

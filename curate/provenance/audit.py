@@ -90,6 +90,8 @@ class _Audit:
         self.seen = Seen(hashes=hashes)
         self.parts = partition.by_part(dataset)
         self.chain = chain.Chain()
+        self.pages: list[str] = []
+        self.again = full or dataset.manifest.counts.kept <= CREDITS_AGAIN
 
     def run(self) -> AuditResult:
         structure = list(chain.check_layers(self.dataset.manifest))
@@ -112,7 +114,7 @@ class _Audit:
         return self._result(tell(self.dataset, recipe, self.findings, self.seen))
 
     def _look(self, recipe: Recipe | None, rows: RowChecks) -> None:
-        """Hash files on threads and judge rows on this one, at the same time."""
+        """Hash files on threads and judge rows and pages on this one, at the same time."""
         manifest = self.dataset.manifest
         check = pictures.picture_check(manifest, remade.tolerance(recipe), every=self.full)
         with ThreadPoolExecutor(max_workers=1) as beside:
@@ -120,6 +122,8 @@ class _Audit:
                 chain.follow, self.dataset, self.chain, hashes=self.hashes, pictures=check
             )
             rows.run(self.chain.commits)
+            told = pages.check_pages(self.dataset, hashes=self.hashes, again=self.again)
+            self.pages = bounded(guarded(lambda: told, "the pages"))
             files.result()
         self.seen.pictures = self.chain.counted
 
@@ -152,10 +156,8 @@ class _Audit:
             tally = self.seen.tally
             self.findings.add(Kept.CONSERVATION, account.check_counts(self.dataset, tally))
             self.findings.add(Kept.CONSERVATION, account.check_funnel(self.dataset, tally))
-            again = self.full or self.dataset.manifest.counts.kept <= CREDITS_AGAIN
-            told = pages.check_pages(self.dataset, hashes=self.hashes, again=again)
-            self.findings.add(Kept.EVIDENCE, bounded(told))
-            if self.hashes and not again:
+            self.findings.add(Kept.EVIDENCE, self.pages)
+            if self.hashes and not self.again:
                 self.findings.unknown(Kept.EVIDENCE, "credits were not made again: ask with --full")
         else:
             self._count_damaged()

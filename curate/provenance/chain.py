@@ -8,11 +8,10 @@ from __future__ import annotations
 
 import os
 from collections import deque
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import dataclass, field
-from hashlib import sha256
 from typing import Final
 
 import pyarrow as pa
@@ -23,7 +22,7 @@ from curate.columns import role_of
 from curate.errors import MissingInput, StoreError
 from curate.provenance.findings import bounded
 from curate.provenance.images import Images
-from curate.provenance.pictures import PictureCheck, PictureCount
+from curate.provenance.pictures import PictureCheck, PictureCount, Views, hashed
 from curate.provenance.promises import Kept
 from curate.provenance.values import check_values, valued
 from curate.store.commit import Commit, FileEntry, commit_path, shard_id
@@ -38,9 +37,11 @@ KNOWN: Final[Mapping[str, pa.Field]] = {
 MODEL: Final = b"curate.model"
 GROUPS_AT_ONCE: Final = 16
 """Row groups whose columns, without the pictures, are read together: 1,024 rows of 64 a group."""
+SPREAD_BYTES: Final = 8 << 20
 READ_ERRORS: Final = (OSError, pa.ArrowException, StoreError, ValueError)
 
 
+Digests = bytes  # the name is a method of _Look
 Found = tuple[Kept, str]
 """A problem, and the promise that it breaks."""
 
@@ -123,52 +124,56 @@ def follow(dataset: Dataset, chain: Chain, *, hashes: bool, pictures: PictureChe
     its hash and header, and the values of model columns. Memory holds a few row groups a thread.
     """
     shards = ((layer, shard) for layer in dataset.manifest.layers for shard in layer.shards)
-    looks = (
-        _Look(dataset, layer, entry, pictures, hashes=hashes)
-        for layer, shard in shards
-        for entry in shard.files
-    )
-    for look, report in _reports(looks):
-        chain.problems += report.problems
-        chain.counted.add(report.counted)
-        if report.damaged:
-            chain.unreadable.add(look.entry.path)
+    with ThreadPoolExecutor(max_workers=_cores()) as hashers:
+        looks = (
+            _Look(dataset, layer, entry, pictures, hashers, hashes=hashes)
+            for layer, shard in shards
+            for entry in shard.files
+        )
+        for look, report in _reports(looks):
+            chain.problems += report.problems
+            chain.counted.add(report.counted)
+            if report.damaged:
+                chain.unreadable.add(look.entry.path)
 
 
 def _reports(looks: Iterable[_Look]) -> Iterator[tuple[_Look, Report]]:
-    """What is found in each file, in order, with a few files ahead: neither findings nor jobs pile up.
-
-    A file's content is looked at once its bytes were read and found to be those told, so that
-    nothing else is parsed; the other threads go on with the bytes of the next files.
-    """
+    """What is found in each file, in order, with a few files ahead: neither findings nor jobs pile up."""
     cores = _cores()
     with ThreadPoolExecutor(max_workers=cores) as pool:
-        whole: deque[tuple[_Look, Future[Report]]] = deque()
         waiting: deque[tuple[_Look, Future[Report]]] = deque()
         for look in looks:
-            whole.append((look, pool.submit(look.bytes)))
-            if len(whole) > cores:
-                waiting.append(_then_content(pool, *whole.popleft()))
-            if len(waiting) > 2 * cores:
-                yield _done(*waiting.popleft())
-        while whole:
-            waiting.append(_then_content(pool, *whole.popleft()))
-        while waiting:
-            yield _done(*waiting.popleft())
+            waiting.append((look, _looked_at(pool, look)))
+            if len(waiting) > 4 * cores:
+                first, report = waiting.popleft()
+                yield first, report.result()
+        for first, report in waiting:
+            yield first, report.result()
 
 
-def _then_content(
-    pool: ThreadPoolExecutor, look: _Look, whole: Future[Report]
-) -> tuple[_Look, Future[Report]]:
-    def content() -> Report:
-        report = whole.result()
-        return report if report.damaged else look.content()
+def _looked_at(pool: ThreadPoolExecutor, look: _Look) -> Future[Report]:
+    """A file's bytes, and once they are found to be those told, and only then, what they hold.
 
-    return look, pool.submit(content)
+    No thread waits for another: the second job is queued by the end of the first.
+    """
+    told: Future[Report] = Future()
 
+    def settle(job: Callable[[], Report], then: Callable[[], object] | None) -> None:
+        try:
+            report = job()
+        except BaseException as error:
+            told.set_exception(error)
+            raise
+        if report.damaged or then is None:
+            told.set_result(report)
+        else:
+            then()
 
-def _done(look: _Look, content: Future[Report]) -> tuple[_Look, Report]:
-    return look, content.result()
+    def content() -> None:
+        settle(look.content, None)
+
+    pool.submit(settle, look.bytes, lambda: pool.submit(content))
+    return told
 
 
 def _cores() -> int:
@@ -242,6 +247,7 @@ class _Look:
     layer: Layer
     entry: FileEntry
     pictures: PictureCheck
+    hashers: ThreadPoolExecutor
     hashes: bool
 
     def bytes(self) -> Report:
@@ -335,11 +341,19 @@ class _Look:
         at = 0
         for group in groups:
             column, views = images.read(group)
-            known = b"".join(sha256(v).digest() if v is not None else bytes(32) for v in views)
+            known = self._hashed(views)
             own = rows.slice(at, len(views))
             yield from self.pictures.rows(self.entry.path, own, views, known, count)
             digest.add(c.IMAGE.name, column, known)
             at += len(views)
+
+    def _hashed(self, views: Views) -> Digests:
+        """The sha256 of each, 32 bytes a picture; large ones on all cores, since files may be few."""
+        share = -(-len(views) // _cores())
+        if sum(len(view) for view in views if view is not None) < SPREAD_BYTES:
+            return hashed(views)
+        pieces = [views[start : start + share] for start in range(0, len(views), share)]
+        return b"".join(self.hashers.map(hashed, pieces))
 
 
 def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator[str]:

@@ -22,6 +22,7 @@ from curate import columns as c
 from curate.images.decode import DAMAGE
 from curate.provenance.headers import Size, size_of
 from curate.provenance.remade import COLUMNS, Tolerance, compare, is_exact
+from curate.store.digest import SHA256_BYTES
 from curate.store.manifest import Manifest
 
 FEW: Final = 64
@@ -144,6 +145,13 @@ def views_of(files: pa.BinaryArray) -> list[memoryview | None]:
         whole[start:end] if there else None
         for (start, end), there in zip(pairwise(ends), valid, strict=True)
     ]
+
+
+def hashed(views: Views) -> bytes:
+    """sha256 of each picture, 32 bytes each, zeros where there is none."""
+    return b"".join(
+        hashlib.sha256(view).digest() if view is not None else bytes(SHA256_BYTES) for view in views
+    )
 
 
 def _asked(data: memoryview) -> Size | str:

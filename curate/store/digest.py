@@ -21,6 +21,7 @@ from curate.columns import role_of
 FORM: Final = "curate-table/2"
 """Names the rule of `table_digest`; another rule gives every dataset another digest."""
 SHA256_BYTES: Final = 32
+PIECE_BYTES: Final = 4 << 20
 
 
 def canonical_json(value: Any) -> bytes:
@@ -40,10 +41,15 @@ def bytes_sha256(data: bytes | memoryview) -> str:
 def file_sha256(path: str | Path) -> str:
     """Lower-case hex sha256 of a file, read piece by piece; raises OSError if it cannot be read.
 
-    Python's lock is free meanwhile, so threads hash several files at once.
+    Python's lock is free but between pieces, so threads hash several files at once; they are
+    large, since a thread that wants the lock back may have to wait for it.
     """
-    with open(path, "rb") as stream:
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    hasher, piece = hashlib.sha256(), bytearray(PIECE_BYTES)
+    view = memoryview(piece)
+    with open(path, "rb", buffering=0) as stream:
+        while read := stream.readinto(piece):
+            hasher.update(view[:read])
+    return hasher.hexdigest()
 
 
 def table_digest(table: pa.Table) -> str:
