@@ -8,11 +8,14 @@ from typing import Any
 
 import pyarrow as pa
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 from provenance_dataset import CC, Forger, build, jpeg, key, picture, replaced, rows
 
 from curate.engine import run_inline
 from curate.errors import MissingInput
 from curate.provenance.diff import Diff, _common_ranges, changes, diff
+from curate.provenance.diff_rows import RETRIEVED, differing
 from curate.recipe import recipe_from
 from curate.store.dataset import Dataset
 
@@ -109,11 +112,59 @@ def test_a_change_that_no_verdict_shows_is_still_a_difference(base: Path, tmp_pa
     copy = Path(shutil.copytree(base, tmp_path / "copy"))
     forger = Forger(copy)
     part, _ = forger.entry("images", "data", key(0))
-    forger.rewrite("images", part, "data", lambda t: replaced(t, "title", key(0), "Another"))
+    forger.rewrite("images", part, "data", lambda t: replaced(t, "thumbnail", key(0), b"other"))
     forger.publish()
     told = diff(base, copy)
     assert not told.equal and told.causes == ()
-    assert "no row's verdict, licence or picture differs" in str(told)
+    assert "no row's verdict, licence, picture, captions or metadata differs" in str(told)
+
+
+def test_other_captions_and_other_metadata_are_no_unchanged_rows(
+    base: Path, tmp_path: Path
+) -> None:
+    def change(found: list[dict[str, Any]], folder: Path) -> None:
+        found[0]["caption"] = "another caption"
+        found[17] |= {"caption": "a third caption", "title": "Another"}
+        found[14]["title"] = "Another"
+        found[18] |= {"by": "Bob", "page": "https://photos.example/other"}
+        found[19]["license"] = f"{CC}/by/4.0/deed.en"
+        found[3]["caption"] = "of a row that was never kept"
+
+    told = diff(base, remade(tmp_path, change, shard_rows=8))
+    why = {(cause.kind, cause.why): cause.keys for cause in told.causes}
+    assert why["other captions", "other captions"] == (key(0),)
+    assert why["other captions", "other captions, title"] == (key(17),)
+    assert why["other metadata", "other title"] == (key(14),)
+    assert why["other metadata", "other creator, landing_url"] == (key(18),)
+    [(_, claims)] = [each for each in why if why[each] == (key(19),)]
+    assert claims.startswith("other claims")
+    assert (told.rows("other captions"), told.rows("other metadata")) == (2, 3)
+    assert told.unchanged == told.kept[0] - 5
+    assert "other captions: 2" in str(told) and "other metadata: 3" in str(told)
+    found = [change.key for change in changes(base, tmp_path / "out")]
+    assert found == sorted(found) and len(found) == 5
+
+
+def test_claims_taken_from_another_response_are_told_apart(base: Path, tmp_path: Path) -> None:
+    import shutil
+
+    copy = Path(shutil.copytree(base, tmp_path / "copy"))
+    forger = Forger(copy)
+    part, entry = forger.entry("images", "data", key(0))
+    table = Dataset.open(copy).read(entry)
+    [row] = [row for row in table.to_pylist() if row["key"] == key(0)]
+    later = [claim | {"retrieved_at": "2031-01-01"} for claim in row["claims"]]
+    forger.rewrite("images", part, "data", lambda t: replaced(t, "claims", key(0), later))
+    forger.publish()
+    [cause] = diff(base, copy).causes
+    assert cause.kind == "other metadata" and cause.why == f"other {RETRIEVED}"
+
+
+@given(st.lists(st.tuples(st.integers(0, 2), st.integers(0, 2)), max_size=60))
+def test_differing_finds_every_place_and_no_other(pairs: list[tuple[int, int]]) -> None:
+    nested = [pa.array([[{"x": pair[side]}] if pair[side] else None for pair in pairs],
+                       pa.list_(pa.struct([("x", pa.int8())]))) for side in (0, 1)]  # fmt: skip
+    assert list(differing(*nested)) == [n for n, (a, b) in enumerate(pairs) if a != b]
 
 
 def test_ranges_inside_a_wider_one_are_read_with_it() -> None:
@@ -136,7 +187,8 @@ def test_no_part_is_read_twice_and_never_more_than_one_range(
     monkeypatch.setattr(Dataset, "read", read)
     diff(base, small)
     paths = [path for path, _ in seen]
-    assert len(paths) == len(set(paths)) and all(path.startswith("ledger/") for path in paths)
+    assert len(paths) == len(set(paths))
+    assert {path.split("/")[0] for path in paths} == {"ledger", "images"}
 
 
 def test_what_is_no_dataset_is_refused(base: Path, tmp_path: Path) -> None:

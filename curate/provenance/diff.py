@@ -1,7 +1,7 @@
 """What changed between two datasets, row by row, and why: verdicts, reasons, licences, settings.
 
 Both are read range by range of keys, so memory holds one range of each: the larger of two shards
-(with the licence groups of its range).
+(with the licence groups of its range), without pictures and features.
 """
 
 from __future__ import annotations
@@ -10,8 +10,9 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass, field
+from operator import attrgetter
 from pathlib import Path
-from typing import Any, Final, Literal
+from typing import Any, Final, Literal, get_args
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -19,12 +20,14 @@ import pyarrow.compute as pc
 from curate import columns as c
 from curate.errors import StoreError
 from curate.provenance.diff_recipe import differing_settings
+from curate.provenance.diff_rows import own_changes, parts_of
 from curate.store.dataset import Dataset
 
-Kind = Literal["entered", "left", "relicensed", "other evidence", "other picture", "other verdict"]
-KINDS: Final[tuple[Kind, ...]] = (
-    "entered", "left", "relicensed", "other evidence", "other picture", "other verdict",
-)  # fmt: skip
+Kind = Literal[
+    "entered", "left", "relicensed", "other evidence", "other picture", "other captions",
+    "other metadata", "other verdict",
+]  # fmt: skip
+KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
 COLUMNS: Final = tuple(
     f.name
     for f in (c.KEY, c.VERDICT, c.REASON, c.STAGE, c.LICENSE, c.EVIDENCE_LEVEL, c.ORIGINAL_SHA256,
@@ -94,7 +97,7 @@ class Diff:
             lines.append(f"kept unchanged: {self.unchanged:,}")
             if not self.causes:
                 lines.append(
-                    "no row's verdict, licence or picture differs; features or captions do"
+                    "no row's verdict, licence, picture, captions or metadata differs; features do"
                 )
         if self.settings:
             lines.append("what differs in how they were made:")
@@ -142,7 +145,7 @@ def _same(one: Dataset, two: Dataset) -> bool:
 
 
 def _shown(cause: Cause) -> str:
-    named = ", ".join(key[:16] for key in cause.keys)
+    named = ", ".join(key[:24] for key in cause.keys)  # repeats of a key share its first 16
     more = ", …" if cause.rows > len(cause.keys) else ""
     return f"  {cause.rows:,} {cause.why} ({named}{more})"
 
@@ -150,7 +153,28 @@ def _shown(cause: Cause) -> str:
 def _changes(one: Dataset, two: Dataset) -> Iterator[Change]:
     before, after = _by_range(one), _by_range(two)
     for bits in _common_ranges(before, after):
-        yield from _compare(_rows(one, before, bits), _rows(two, after, bits))
+        left, right = _rows(one, before, bits), _rows(two, after, bits)
+        found = list(_compare(left, right))
+        judged = {change.key for change in found}
+        kept = [key for key in _kept_in_both(left, right) if key not in judged]
+        sides = ((one, parts_of(one, bits)), (two, parts_of(two, bits)))
+        found += (_own_change(*each) for each in own_changes(*sides, kept))
+        yield from sorted(found, key=attrgetter("key"))
+
+
+def _own_change(key: str, names: tuple[str, ...]) -> Change:
+    """A change of what a row says of itself: its captions first, for they are what is trained on."""
+    kind: Kind = "other captions" if c.CAPTIONS.name in names else "other metadata"
+    return Change(key, kind, f"other {', '.join(names)}")
+
+
+def _kept_in_both(left: pa.Table, right: pa.Table) -> list[str]:
+    keys = [
+        t.filter(pc.equal(t[c.VERDICT.name], "kept"))[c.KEY.name].combine_chunks()
+        for t in (left, right)
+    ]
+    both: list[str] = keys[0].filter(pc.is_in(keys[0], value_set=keys[1])).to_pylist()
+    return both
 
 
 def _by_range(dataset: Dataset) -> dict[str, list[str]]:
