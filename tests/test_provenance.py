@@ -83,7 +83,7 @@ def test_a_row_is_found_by_prefix_hash_and_id(out: Path) -> None:
     with pytest.raises(MissingInput, match="no row"):
         explain(out, "")
     shared = "0123456789abcdef"
-    with pytest.raises(RecipeError, match="give more of the key"):
+    with pytest.raises(RecipeError, match="by its whole key"):
         next(explain(out, letter) for letter in shared if _count(out, letter) > 1)
 
 

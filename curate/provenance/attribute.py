@@ -13,6 +13,7 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.errors import MissingInput
+from curate.provenance.accepted import Unhonoured
 from curate.provenance.attribution_requests import withheld
 from curate.provenance.credit import READ, Credit, credit_of
 from curate.provenance.find import find, find_picture
@@ -49,7 +50,7 @@ def attribute(path: str | Path, what: str | Path) -> list[str]:
         lines.append(f"  found by {how}")
     lines += [f"  {note}" for note in notes]
     if len(found) > MOST:
-        lines.append(f"  … and {len(found) - MOST:,} more rows: give more of the key")
+        lines.append(f"  … and {len(found) - MOST:,} more rows: name one by its whole key")
     return lines
 
 
@@ -62,6 +63,10 @@ def _is_file(path: Path) -> bool:
 
 def _lines(credit: Credit) -> list[str]:
     lines = [credit.text, f"  key {credit.key}"]
+    if credit.accepted_by:
+        lines.append(
+            f"  the defaults would refuse it; the recipe's lines that do not: {credit.accepted_by}"
+        )
     if credit.missing:
         lines.append(f"  the licence asks for it and nobody stated it: {credit.missing}")
     return lines
@@ -80,7 +85,7 @@ def _credits(dataset: Dataset, found: list[tuple[str, str]]) -> tuple[list[Credi
         if verdict == "kept":
             told[key] = credit_row(dataset, part, key, hidden)
             continue
-        notes.append(f"row {key[:16]} is {verdict}: {reason}")
+        notes.append(f"row {key} is {verdict}: {reason}")
         if related is not None:
             for other, survivor in find(dataset, related):
                 if verdict_of(dataset, other, survivor)[0] == "kept":
@@ -102,7 +107,8 @@ def credit_row(dataset: Dataset, part: str, key: str, hidden: frozenset[str]) ->
     entry = shard.file("data")
     have = dataset.schema(entry).names if entry else []
     row = _row(dataset, shard, key, [name for name in READ if name in have])
-    return credit_of(row, withheld=key in hidden)
+    seen = Unhonoured(dataset).of(shard, [key])
+    return credit_of(row, withheld=key in hidden, unhonoured=seen.get(key, ()))
 
 
 def _shard(dataset: Dataset, layer: str, part: str) -> Shard:

@@ -6,7 +6,9 @@ Everything is written shard by shard, so memory holds one shard's credits and on
 from __future__ import annotations
 
 import csv
+import json
 import os
+import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -16,6 +18,7 @@ from typing import Final
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from curate.provenance.accepted import METADATA, Unhonoured, recipe_exceptions
 from curate.provenance.attribution_pages import HTML, Pages
 from curate.provenance.attribution_requests import withheld
 from curate.provenance.credit import READ, SCHEMA, Credit, credit_of
@@ -34,6 +37,10 @@ __all__ = [
     "write_attribution",
 ]
 FORMULA_STARTS: Final = frozenset("=+-@＝＋－＠\t\r\n")
+_UNSEEN: Final = frozenset({"Cc", "Cf", "Zs", "Zl", "Zp", "Mn", "Me", "Cn", "Co"})
+"""Categories of characters that a reader does not see: controls, formats, blanks, marks alone."""
+_BLANK_LETTERS: Final = frozenset("\u115f\u1160\u3164\uffa0\u2800")
+"""Fillers and the empty Braille cell, which are letters or symbols to Unicode."""
 
 
 def write_attribution(dataset: Dataset, told: Licensing, root: Path) -> Counter[str]:
@@ -42,20 +49,22 @@ def write_attribution(dataset: Dataset, told: Licensing, root: Path) -> Counter[
     Pages that an earlier version left beyond the last are removed.
     """
     counts: Counter[str] = Counter()
+    lines = json.dumps(list(recipe_exceptions(dataset)), ensure_ascii=False)
+    schema = SCHEMA.with_metadata({METADATA: lines.encode()})
     with ExitStack() as stack:
         table = stack.enter_context(appearing(root / CSV))
         parquet = stack.enter_context(appearing(root / PARQUET))
-        pages = stack.enter_context(Pages(root, _note(dataset, told)))
+        pages = stack.enter_context(Pages(root, _note(dataset), told.warnings))
         with (
             table.open("w", encoding="utf-8", newline="") as rows,
-            pq.ParquetWriter(parquet, SCHEMA, compression="zstd") as writer,
+            pq.ParquetWriter(parquet, schema, compression="zstd") as writer,
         ):
             out = csv.writer(rows)
             out.writerow(SCHEMA.names)
             for shard in credits(dataset):
                 values = [vars(credit) for credit in shard]
                 out.writerows([_cell(value) for value in row.values()] for row in values)
-                writer.write_table(pa.Table.from_pylist(values, schema=SCHEMA))
+                writer.write_table(pa.Table.from_pylist(values, schema=schema))
                 pages.add(shard)
                 counts.update(credit.license or NOT_AUDITED for credit in shard)
     return counts
@@ -64,29 +73,39 @@ def write_attribution(dataset: Dataset, told: Licensing, root: Path) -> Counter[
 def credits(dataset: Dataset) -> Iterator[list[Credit]]:
     """The credits of the kept rows, one list a shard, in key order; requests are honoured."""
     images = dataset.layer("images")
-    first = next((entry for shard in images.shards if (entry := shard.file("data"))), None)
+    parts = [shard for shard in images.shards if shard.file("data")]
+    first = next((entry for shard in parts if (entry := shard.file("data"))), None)
     have = dataset.schema(first).names if first else []
-    hidden = withheld(dataset)
-    for table in dataset.kept("images", [name for name in READ if name in have]):
-        yield [credit_of(row, withheld=row["key"] in hidden) for row in table.to_pylist()]
+    hidden, unhonoured = withheld(dataset), Unhonoured(dataset)
+    tables = dataset.kept("images", [name for name in READ if name in have])
+    for shard, table in zip(parts, tables, strict=True):
+        seen = unhonoured.of(shard)
+        yield [
+            credit_of(row, withheld=row["key"] in hidden, unhonoured=seen.get(row["key"], ()))
+            for row in table.to_pylist()
+        ]
 
 
 def _cell(value: object) -> object:
     """A CSV cell that no spreadsheet runs as a formula; the Parquet file has the value as it is."""
     if not isinstance(value, str):
         return value
-    starts = {value[:1], value.lstrip("\ufeff\xa0 \t\r\n")[:1]}
+    starts = {value[:1], next((ch for ch in value if not _unseen(ch)), "")}
     return f"'{value}" if starts & FORMULA_STARTS else value
 
 
-def _note(dataset: Dataset, licenses: Licensing) -> list[str]:
+def _unseen(ch: str) -> bool:
+    """Whether a character shows nothing of itself, so that a formula may stand behind it."""
+    return unicodedata.category(ch) in _UNSEEN or ch in _BLANK_LETTERS
+
+
+def _note(dataset: Dataset) -> list[str]:
     manifest = dataset.manifest
     return [
         f"{manifest.counts.kept:,} pictures of {manifest.recipe_name}, dataset "
         f"{manifest.dataset_digest[:16]}.",
         "Credits repeat what the sources claimed; that a claim was made does not make it true. Nobody "
         "named here endorses this dataset or what is made with it.",
-        *licenses.warnings,
     ]
 
 

@@ -38,9 +38,11 @@ class Page:
 class Pages:
     """Collects credits and writes them page by page; the index comes when the block ends well."""
 
-    def __init__(self, root: Path, note: Sequence[str]) -> None:
+    def __init__(self, root: Path, note: Sequence[str], warnings: Sequence[str] = ()) -> None:
+        """`note` heads the index; `warnings` head it and every page, since pages travel alone."""
         self._root = root
-        self._note = "".join(f"<p>{html.escape(line)}</p>\n" for line in note)
+        self._warnings = "".join(f"<p>{html.escape(line)}</p>\n" for line in warnings)
+        self._note = "".join(f"<p>{html.escape(line)}</p>\n" for line in note) + self._warnings
         self._waiting: list[Credit] = []
         self._pages: list[Page] = []
         self._licenses: Counter[tuple[str, str | None]] = Counter()
@@ -82,7 +84,7 @@ class Pages:
         if more:
             links.append(f'<a rel="next" href="{_name(number + 1)}">Next page</a>')
         bar = f"<nav>{' '.join(links)}</nav>\n"
-        body = f"<h1>Attribution, page {number:,}</h1>\n{bar}{_HEAD}{''.join(map(_row, rows))}</tbody>\n</table>\n{bar}"
+        body = f"<h1>Attribution, page {number:,}</h1>\n{self._warnings}{bar}{_HEAD}{''.join(map(_row, rows))}</tbody>\n</table>\n{bar}"
         _publish(self._root / FOLDER / _name(number), f"Attribution, page {number:,}", body)
         self._pages.append(Page(_name(number), rows[0].key, rows[-1].key, len(rows)))
         self._waiting = []
@@ -179,6 +181,8 @@ def _terms(credit: Credit) -> str:
     told = _link(credit.license_url, credit.license_title or credit.license or NOT_AUDITED)
     if credit.declared_by:
         told += f" declared by <bdi>{html.escape(credit.declared_by)}</bdi>"
+    if credit.exception:
+        told += f"<br><small>{html.escape(credit.exception)}</small>"
     return told
 
 

@@ -6,7 +6,7 @@ source claimed; it does not vouch for it.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from curate import columns as c
 from curate.license.duties import NONE, duties, verb
 from curate.license.evidence import DECLARATION, DECLARED_BASIS
 from curate.license.tools import Tool
+from curate.provenance.accepted import Accepted, accepted
 from curate.provenance.licensing import NOT_AUDITED, known_tool
 from curate.provenance.lines import visible
 from curate.provenance.notices import Named, named_in
@@ -23,7 +24,8 @@ from curate.provenance.notices import Named, named_in
 READ: Final = [f.name for f in (c.KEY, c.URL, c.LANDING_URL, c.TITLE, c.CREATOR, c.CREATOR_URL, c.CLAIMS,
                                 c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_BASIS, c.EVIDENCE_LEVEL,
                                 c.ORIGINAL_MODE, c.ORIGINAL_WIDTH, c.ORIGINAL_HEIGHT, c.ORIENTATION, c.WIDTH, c.HEIGHT,
-                                c.CROP_BOX, c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC)]  # fmt: skip
+                                c.CROP_BOX, c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC,
+                                c.EMBEDDED_RESERVATIONS)]  # fmt: skip
 """Columns of images/data that a credit is made from; those a dataset lacks count as null."""
 UNKNOWN_AUTHOR: Final = "unknown author"
 WITHHELD: Final = "attribution withheld at the licensor's request"
@@ -34,7 +36,9 @@ class Credit:
     """The credit of one picture.
 
     `asked` is what its licence asks to be given where it was supplied, `missing` what it asks for
-    and nobody stated. A withheld credit has no title, author, notice or address of the picture.
+    and nobody stated. `accepted_by` names the recipe's lines without which the defaults would have
+    refused the row, `exception` says it in words; both are null where there are none. A withheld
+    credit has no title, author, notice or address of the picture.
     """
 
     key: str
@@ -50,6 +54,8 @@ class Credit:
     license_expression: str | None
     evidence_level: int | None
     declared_by: str | None
+    accepted_by: str | None
+    exception: str | None
     asked: str | None
     changes: str
     missing: str | None
@@ -61,8 +67,14 @@ _TYPES: Final = {"evidence_level": pa.int8(), "withheld": pa.bool_()}
 SCHEMA: Final = pa.schema([(f.name, _TYPES.get(f.name, pa.string())) for f in fields(Credit)])
 
 
-def credit_of(row: Mapping[str, Any], *, withheld: bool = False) -> Credit:
-    """The credit of one row of images/data (missing columns count as null)."""
+def credit_of(
+    row: Mapping[str, Any], *, withheld: bool = False, unhonoured: Sequence[Accepted] = ()
+) -> Credit:
+    """The credit of one row of images/data (missing columns count as null).
+
+    `unhonoured` is what its fetch observed and the recipe did not honour.
+    """
+    taken = (*accepted(row), *unhonoured)
     tool = known_tool(row.get("license"))
     asked = duties(tool) if tool else NONE
     declared = _declaration(row)
@@ -76,6 +88,8 @@ def credit_of(row: Mapping[str, Any], *, withheld: bool = False) -> Credit:
         "license_expression": row.get("license_expression"),
         "evidence_level": row.get("evidence_level"),
         "declared_by": f"{by} ({declared['value']})" if declared and by else None,
+        "accepted_by": "; ".join(each.setting for each in taken) or None,
+        "exception": ". ".join(each.words for each in taken) or None,
         "asked": ", ".join(asked.parts) or None, "changes": "; ".join(_changes(row)),
         "missing": ", ".join(missing) or None, "withheld": withheld,
     }  # fmt: skip
@@ -124,13 +138,15 @@ def _changes(row: Mapping[str, Any]) -> Iterator[str]:
 
 
 def _text(credit: Mapping[str, Any], tool: Tool | None) -> str:
-    """“Title” by Author, source, licensed under licence (address). Notice. Changes. One line."""
+    """“Title” by Author, source, licensed under licence (address). Exceptions. Notice. Changes. One line."""
     terms = credit["license_title"] or credit["license"] or NOT_AUDITED
     if tool is not None:
         terms = f"{verb(tool)} {terms} ({tool.url})"
     if credit["declared_by"]:
         terms += f", declared by {credit['declared_by']}"
     told = f"{_work(credit)}, {terms}."
+    if credit["exception"]:
+        told += f" {credit['exception']}."
     if credit["copyright_notice"]:
         told += f" Notice: “{credit['copyright_notice']}”."
     return visible(" ".join(f"{told} Changes: {credit['changes']}.".split()))

@@ -185,12 +185,14 @@ def _verdict(dataset: Dataset, row: Mapping[str, Any], key: str) -> Iterator[str
             "key"
         ].to_pylist()
     if copies:
-        yield f"kept in place of {len(copies)} duplicates: {', '.join(copy[:16] for copy in copies[:8])}"
+        yield f"kept in place of {len(copies)} duplicates: {', '.join(copies[:8])}"
 
 
 def _credit(dataset: Dataset, part: str, key: str) -> Iterator[str]:
     credit = credit_row(dataset, part, key, withheld(dataset))
     yield lines.printable(credit.text)
+    if credit.accepted_by:
+        yield f"the defaults would refuse it; the recipe's lines that do not: {credit.accepted_by}"
     if credit.missing:
         yield f"the licence asks for it and nobody stated it: {credit.missing}"
 

@@ -28,6 +28,8 @@ _LOOKS: Final = (c.PHASH.name, c.THUMBPRINT.name, c.PIXEL_SHA256.name)
 NEAR_BITS: Final = int(Duplicates.model_fields["near_bits"].default)
 NEAR_RGB: Final = float(Duplicates.model_fields["near_rgb"].default)
 """How far apart two pictures may be and still be taken for one, as the duplicates barrier has it."""
+MOST_NAMED: Final = 8
+"""Keys given, each whole, where several rows fit: repeats of a key begin alike."""
 LARGEST_PIXELS: Final = 200_000_000
 
 
@@ -66,9 +68,10 @@ def find_one(dataset: Dataset, wanted: str) -> tuple[str, str]:
             f"{dataset.root} has no row with key, sha256, URL or source id {wanted!r}"
         )
     if len(found) > 1:
-        first = ", ".join(key[:16] for _, key in found[:5])
+        named = ", ".join(key for _, key in found[:MOST_NAMED])
+        more = f" and {len(found) - MOST_NAMED:,} more" if len(found) > MOST_NAMED else ""
         raise RecipeError(
-            f"{wanted!r} fits {len(found)} rows, among them {first}: give more of the key"
+            f"{wanted!r} fits {len(found):,} rows; name one by its whole key: {named}{more}"
         )
     return found[0]
 

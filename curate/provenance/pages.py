@@ -104,7 +104,8 @@ def _rewritten(dataset: Dataset) -> Iterator[str]:
 
 def _table(path: Path) -> Any:
     try:
-        return pq.ParquetFile(path).read().to_pylist()
+        table = pq.ParquetFile(path).read()
+        return table.schema.metadata, table.to_pylist()
     except (OSError, pa.ArrowInvalid) as error:
         return f"unreadable: {error}"
 

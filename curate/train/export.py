@@ -11,12 +11,14 @@ import io
 import json
 import tarfile
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 from typing import Any, Final
 
 from curate import columns as c
 from curate.errors import OutputMismatch, StoreError
+from curate.provenance.accepted import Accepted, Unhonoured, recipe_exceptions
 from curate.provenance.attribution_requests import withheld
 from curate.provenance.credit import READ, Credit, credit_of
 from curate.provenance.licenses_page import LICENSES, licenses_text
@@ -44,6 +46,20 @@ Taken = tuple[dict[str, Any], str, bytes]
 """Metadata, file name and bytes of one picture."""
 
 
+@dataclass
+class _Told:
+    """What was exported: pictures by licence, and by the recipe's lines that they rest on."""
+
+    licenses: Counter[str] = field(default_factory=Counter)
+    accepted_by: Counter[str] = field(default_factory=Counter)
+
+    def add(self, row: Mapping[str, Any]) -> None:
+        """Count one picture by its metadata."""
+        self.licenses[row.get(c.LICENSE.name) or NOT_AUDITED] += 1
+        if row["accepted_by"]:
+            self.accepted_by[row["accepted_by"]] += 1
+
+
 def export_webdataset(
     dataset: Dataset | str | Path, to: str | Path, *, groups: Sequence[str] | None = None,
     policy: str | Sequence[str] | None = None,
@@ -55,7 +71,7 @@ def export_webdataset(
     what is left may not be one release; OutputMismatch if `to` holds files already.
     """
     held, chosen = _opened(dataset, groups, policy)
-    folder, told = _empty_folder(to), Counter[str]()
+    folder, told = _empty_folder(to), _Told()
     for part, rows in _parts(held, chosen):
         if not rows:
             continue
@@ -63,7 +79,7 @@ def export_webdataset(
             for row, name, picture in rows:
                 for member, body in _members(row, name, picture):
                     _add(tar, member, body)
-                told[row.get(c.LICENSE.name) or NOT_AUDITED] += 1
+                told.add(row)
     return _finish(held, folder, chosen, told, form="webdataset")
 
 
@@ -77,7 +93,7 @@ def export_files(
     Arguments, result and errors as of `export_webdataset`.
     """
     held, chosen = _opened(dataset, groups, policy)
-    folder, told = _empty_folder(to), Counter[str]()
+    folder, told = _empty_folder(to), _Told()
     with (folder / "metadata.jsonl").open("x", encoding="utf-8") as table:
         for _, rows in _parts(held, chosen):
             for row, name, picture in rows:
@@ -85,7 +101,7 @@ def export_files(
                 captions = "\n".join(" ".join(text.split()) for text in _captions(row))
                 (folder / name).with_suffix(".txt").write_text(captions + "\n", encoding="utf-8")
                 table.write(_json({"file_name": name, **row}) + "\n")
-                told[row.get(c.LICENSE.name) or NOT_AUDITED] += 1
+                told.add(row)
     return _finish(held, folder, chosen, told, form="files")
 
 
@@ -96,20 +112,20 @@ def _opened(
     return held, release(held, groups=groups, policy=policy)
 
 
-def _finish(
-    dataset: Dataset, folder: Path, chosen: Release, told: Counter[str], *, form: str
-) -> int:
+def _finish(dataset: Dataset, folder: Path, chosen: Release, told: _Told, *, form: str) -> int:
     """What an export ships beside its pictures: the licences' page, and where all is from."""
-    text = licenses_text(licensing_of(view(dataset, chosen.groups), told))
+    text = licenses_text(licensing_of(view(dataset, chosen.groups), told.licenses))
     (folder / LICENSES).write_text(text, encoding="utf-8")
     body = {
         "format": FORMAT, "form": form, "dataset_digest": dataset.manifest.dataset_digest,
         "manifest_digest": dataset.manifest.digest, "version": dataset.manifest.version,
-        "groups": list(chosen.groups), "policy": chosen.accept, "pictures": told.total(),
-        "licenses": dict(sorted(told.items())),
+        "groups": list(chosen.groups), "policy": chosen.accept, "pictures": told.licenses.total(),
+        "licenses": dict(sorted(told.licenses.items())),
+        "exceptions": list(recipe_exceptions(dataset)),
+        "accepted_by": dict(sorted(told.accepted_by.items())),
     }  # fmt: skip
     (folder / EXPORT).write_text(json.dumps(body, indent=1) + "\n", encoding="utf-8")
-    return told.total()
+    return told.licenses.total()
 
 
 def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]]]:
@@ -120,32 +136,40 @@ def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]
     present = held.schema(first).names if first else []
     wanted = dict.fromkeys([*(field.name for field in _SOURCES), *READ])
     tables = held.kept(_LAYER, [name for name in wanted if name in present])
-    hidden = withheld(dataset)
+    hidden, unhonoured = withheld(dataset), Unhonoured(dataset)
     for shard in parts:
         if entry := shard.file("data"):
             held.verify(entry)
             rows = (row for row in next(tables).to_pylist() if chosen.takes(row.get("license")))
-            yield shard.part, [_picture(row, hidden, held) for row in rows]
+            seen = unhonoured.of(shard)
+            yield shard.part, [_picture(row, _credit(row, hidden, seen), held) for row in rows]
 
 
-def _picture(row: dict[str, Any], hidden: frozenset[str], dataset: Dataset) -> Taken:
+def _credit(
+    row: dict[str, Any], hidden: frozenset[str], seen: Mapping[str, Sequence[Accepted]]
+) -> Credit:
+    key = row[c.KEY.name]
+    return credit_of(row, withheld=key in hidden, unhonoured=seen.get(key, ()))
+
+
+def _picture(row: dict[str, Any], credit: Credit, dataset: Dataset) -> Taken:
     image = row.pop(c.IMAGE.name)
     if not image or not image["bytes"]:
         raise StoreError(f"kept row {row[c.KEY.name]} has no picture in the images layer")
     suffix = PurePosixPath(image["path"] or "").suffix or ".jpg"
-    return _metadata(row, hidden, dataset), f"{row[c.KEY.name]}{suffix}", image["bytes"]
+    return _metadata(row, credit, dataset), f"{row[c.KEY.name]}{suffix}", image["bytes"]
 
 
-def _metadata(row: dict[str, Any], hidden: frozenset[str], dataset: Dataset) -> dict[str, Any]:
+def _metadata(row: dict[str, Any], credit: Credit, dataset: Dataset) -> dict[str, Any]:
     """What stands beside a picture: its row, and its credit as its licence asks for it."""
-    credit: Credit = credit_of(row, withheld=row["key"] in hidden)
     told = {field.name: row[field.name] for field in _SOURCES if field.name in row}
     if credit.withheld:
         told |= dict.fromkeys(name for name in _NAMING if name in told)
     if not dataset.manifest.license_audited:
         told[c.LICENSE.name] = NOT_AUDITED
     return told | {"credit": credit.text, "license_url": credit.license_url,
-                   "changes": credit.changes, "missing": credit.missing}  # fmt: skip
+                   "changes": credit.changes, "missing": credit.missing,
+                   "accepted_by": credit.accepted_by, "exception": credit.exception}  # fmt: skip
 
 
 def _members(row: dict[str, Any], name: str, picture: bytes) -> Iterator[tuple[str, bytes]]:
