@@ -9,7 +9,9 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+from PIL import Image
 
 from curate.store.dataset import Dataset
 
@@ -129,15 +131,33 @@ def test_the_pages_of_a_release(demo_dataset: Path, tmp_path: Path) -> None:
     assert "--path" in nowhere.stderr
 
 
-def test_a_log_of_another_dataset_keeps_pictures_out(
-    removed: tuple[Path, str, str], tmp_path: Path
-) -> None:
-    out, key, _ = removed
-    run = curate(
-        "run", "demo", "--to", tmp_path / "new", "--inline", "--set", "source.pictures=240",
-        "--set", "shard_rows=64", "--tombstones", out / "TOMBSTONES.jsonl",
-    )  # fmt: skip
-    assert run.returncode == 0, run.stderr
-    told = curate("explain", tmp_path / "new", key).stdout
-    assert "removed" in told
-    assert curate("verify-removal", tmp_path / "new").returncode == 0
+RECIPE = """
+name: folder
+source: {kind: folder, name: mine, path: %s}
+passes:
+- layer: images
+  stages:
+  - {kind: read_file, root: %s}
+  - {kind: inspect, format: png}
+"""
+
+
+def test_a_log_of_another_dataset_keeps_pictures_out(tmp_path: Path) -> None:
+    folder, recipe = tmp_path / "pictures", tmp_path / "recipe.yaml"
+    folder.mkdir()
+    for seed in range(3):
+        pixels = np.random.default_rng(seed).integers(0, 256, (64, 64, 3), np.uint8)
+        Image.fromarray(pixels).save(folder / f"{seed}.png")
+    recipe.write_text(RECIPE % (folder, folder))
+    first = curate("run", recipe, "--to", tmp_path / "first", "--inline")
+    assert first.returncode == 0, first.stderr
+    removed = curate(
+        "remove", tmp_path / "first", "--near", folder / "1.png", "--reason", "asked for"
+    )
+    assert removed.returncode == 0, removed.stderr
+    log = tmp_path / "first" / "TOMBSTONES.jsonl"
+    again = curate("run", recipe, "--to", tmp_path / "next", "--inline", "--tombstones", log)
+    assert again.returncode == 0, again.stderr
+    counts = Dataset.open(tmp_path / "next").manifest.counts
+    assert (counts.kept, counts.rejected) == (2, {"removed": 1})
+    assert curate("verify-removal", tmp_path / "next").returncode == 0
