@@ -9,13 +9,14 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import get_args
+from typing import Any, get_args
 
 import pyarrow as pa
 
 from curate import columns as c
 from curate.recipe import Recipe, load_recipe
 from curate.sources import AnySource, Source
+from curate.sources.adapter import Adapter, Dump, dump_sha256
 from curate.sources.keys import settle_repeats
 from curate.stage import apply, mark, with_marks
 from curate.stages.license import LicenseStage
@@ -25,6 +26,7 @@ PIPELINES = Path(__file__).parent.parent / "pipelines"
 KINDS: dict[str, type[Source]] = {
     class_.model_fields["kind"].default: class_ for class_ in get_args(get_args(AnySource)[0])
 }
+PD12M = "https://huggingface.co/datasets/Spawning/PD12M"
 WITH_FIXTURE = sorted(folder.name for folder in ROOT.iterdir() if folder.is_dir())
 
 
@@ -75,3 +77,10 @@ def told(table: pa.Table) -> list[tuple[str, str]]:
         )
         for row in table.to_pylist()
     ]
+
+
+def dumped(source: Adapter, **more: Any) -> Adapter:
+    """The source with its files recorded as a dump of the publisher of PD12M, or as `more` says."""
+    digest = dump_sha256(source.inputs())
+    given = {"url": PD12M, "date": "2025-03-01", "sha256": digest}
+    return source.model_copy(update={"dump": Dump(**(given | more))})

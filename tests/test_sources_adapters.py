@@ -17,10 +17,12 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 from source_fixtures import (
     KINDS,
+    PD12M,
     PIPELINES,
     ROOT,
     WITH_FIXTURE,
     candidates,
+    dumped,
     expected,
     judged,
     recipe_of,
@@ -30,7 +32,7 @@ from source_fixtures import (
 from curate.errors import RecipeError
 from curate.recipe import load_recipe
 from curate.sources import Fondant, Laion, Pd12m, Table
-from curate.sources.adapter import Adapter, Dump, dump_sha256
+from curate.sources.adapter import Dump, dump_sha256
 from curate.sources.assemble import ClaimColumn, ColumnMap, EvidenceColumns, Layout, assemble
 from curate.sources.commoncatalog import decoded
 from curate.sources.fondant import BODY, EDGE
@@ -111,12 +113,6 @@ def copy_of(kind: str, to: Path) -> Path:
     return to
 
 
-def dumped(source: Adapter, **more: Any) -> Adapter:
-    digest = dump_sha256(source.inputs())
-    given = {"url": "https://publisher.example/dump", "date": "2025-03-01", "sha256": digest}
-    return source.model_copy(update={"dump": Dump(**(given | more))})
-
-
 def test_a_recorded_dump_counts_as_the_publishers_record(tmp_path: Path) -> None:
     source = Pd12m(path=copy_of("pd12m", tmp_path / "a"))
     [copied] = candidates(source).to_pylist()[1]["claims"]
@@ -124,7 +120,7 @@ def test_a_recorded_dump_counts_as_the_publishers_record(tmp_path: Path) -> None
     assert (copied["level"], own["level"]) == (3, 4)
     assert (copied["retrieved_at"], copied["final_url"], copied["response_sha256"]) == (None,) * 3
     assert own["retrieved_at"] == "2025-03-01"
-    assert own["final_url"] == "https://publisher.example/dump"
+    assert own["final_url"] == PD12M
     assert own["response_sha256"] == dump_sha256(source.inputs())
     assert own["claimed_by"] == "Wikimedia Commons"
     assert dumped(source).identity() != source.identity()
@@ -236,6 +232,29 @@ def test_yfcc_texts_are_decoded_and_plain_ones_left_alone() -> None:
     bad = pa.Array.from_buffers(pa.large_string(), 2, broken.buffers())
     assert to_python(bad) == ["a+b", b"\xff"]
     assert decoded(bad) == ["a b", b"\xff"]
+
+
+@pytest.mark.parametrize(
+    ("name", "verdict"),
+    [
+        ("All rights reserved", "license:reserved"),
+        ("No known copyright restrictions", "license:conflict"),
+        ("United States Government Work", "license:conflict"),
+        ("Attribution Licence", "license:conflict"),
+        ("", None),
+        ("Attribution License", None),
+    ],
+)
+def test_a_flickr_name_and_its_address_must_agree(
+    name: str, verdict: str | None, tmp_path: Path
+) -> None:
+    row = {"photoid": 1, "uid": "1@N0", "unickname": "a", "title": "t", "licensename": name,
+           "downloadurl": "https://x.org/1.jpg", "pageurl": "https://x.org/1",
+           "licenseurl": "http://creativecommons.org/licenses/by/2.0/"}  # fmt: skip
+    (tmp_path / "rows.jsonl").write_text(json.dumps(row) + "\n")
+    recipe = recipe_of("commoncatalog", f"source.path={tmp_path / 'rows.jsonl'}")
+    [found] = judged(recipe).to_pylist()
+    assert found["reason"] == verdict
 
 
 def test_a_laion_cut_without_sizes_or_licences_is_read(tmp_path: Path) -> None:

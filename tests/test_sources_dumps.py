@@ -66,7 +66,7 @@ def test_a_photo_of_inaturalist_has_its_observer_and_its_address() -> None:
 def test_a_dump_of_two_files_counts_as_the_publishers_record() -> None:
     copied = Inaturalist(path=ROOT / "inaturalist")
     assert [item.name for item in copied.inputs()] == ["observers.csv", "photos.csv"]
-    dump = Dump(url="https://inaturalist.example/dump", date="2025-03-27",
+    dump = Dump(url="https://inaturalist-open-data.s3.amazonaws.com/metadata/x.tar.gz", date="2025-03-27",
                 sha256=dump_sha256(copied.inputs()))  # fmt: skip
     own = copied.model_copy(update={"dump": dump})
     [claim] = candidates(own).to_pylist()[1]["claims"]

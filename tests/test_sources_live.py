@@ -95,7 +95,8 @@ def test_openverse_is_paged_once_and_each_claim_names_the_page_that_held_it(
     assert len(rows) == 24
     claim = rows[11]["claims"][0]
     [page] = [p for p in source.snapshot().pages() if p.number == 2]
-    assert (claim["level"], claim["kind"]) == (4, "openverse_pair")
+    assert (claim["level"], claim["kind"]) == (3, "openverse_pair"), "a mirror's"
+    assert claim["claimed_by"].endswith(f"as 127.0.0.1:{server.port} hands it on")
     assert claim["final_url"] == page.final_url == f"{server.base}/v1/images/?{_query(2)}"
     assert claim["response_sha256"] == page.sha256
     assert claim["retrieved_at"] == page.retrieved_at
@@ -118,7 +119,7 @@ def test_the_same_rows_come_from_the_api_and_from_a_file_of_its_objects(tmp_path
     files = candidates(Wikimedia(path=ROOT / "wikimedia")).to_pylist()
     assert sorted(row["key"] for row in pages) == sorted(row["key"] for row in files)
     levels = {claim["level"] for row in pages for claim in row["claims"]}
-    assert levels == {5}, "the publisher's own record, with the page kept"
+    assert levels == {4}, "the page is kept, and it is a mirror's"
     assert {claim["level"] for row in files for claim in row["claims"]} == {4}, "a copy"
 
 
@@ -315,7 +316,7 @@ def test_a_run_keeps_the_evidence_and_its_repetition_asks_nothing(tmp_path: Path
         [claim] = row["claims"]
         page = pages[claim["response_sha256"]]
         assert (claim["final_url"], claim["http_status"]) == (page.final_url, 200)
-        assert row["evidence_level"] == 5
+        assert row["evidence_level"] == 4
         assert wikimedia.claim_from_response(page.body, row["source_id"]) == claim["value"]
 
 

@@ -1,7 +1,7 @@
 """What the adapters share: a source whose columns, claims and rungs are known beforehand.
 
 A publisher's own dump counts as its API where the recipe records the dump's address, date and
-digest and the files match it; any other copy of the same table stands one rung lower.
+digest, the address is the publisher's and the files match it; a copy stands one rung lower.
 """
 
 from __future__ import annotations
@@ -9,7 +9,6 @@ from __future__ import annotations
 import hashlib
 import re
 from collections.abc import Iterator, Mapping
-from datetime import date, datetime
 from pathlib import Path
 from typing import Any, ClassVar, Final
 
@@ -19,6 +18,7 @@ from pydantic import BaseModel, Field, field_validator
 from curate.errors import ContractError, MissingInput, RecipeError
 from curate.sources.assemble import CaptionColumn, ClaimColumn, ColumnMap, Layout, assemble
 from curate.sources.base import InputFile, Source, existing, hash_file
+from curate.sources.publisher import host_of, is_published_at, iso_date
 from curate.sources.read import Format, RawBatch, column_names, read_rows, table_files
 
 _SHA256: Final = re.compile(r"[0-9a-f]{64}")
@@ -51,8 +51,9 @@ class Dump(BaseModel, frozen=True, extra="forbid"):
 class Adapter(Source):
     """A source whose table is known: subclasses say what its columns hold and what they are worth.
 
-    `CLAIMS` carry the rung of a value read from the publisher; a copy loses `COPY_LOSES` rungs,
-    0 where the set is itself a third party's, so that its rung is already that of such a claim.
+    `CLAIMS` carry the rung of a value read from the publisher, who is found at `PUBLISHED` (hosts,
+    or folders of hosts); a copy loses `COPY_LOSES` rungs, 0 where the set is itself a third
+    party's, so that its rung is already that of such a claim.
     Columns in `MAY_LACK` are read as empty where a file has none of that name. `DERIVED` names the
     columns that `derive` makes, and from which raw ones.
     """
@@ -63,6 +64,7 @@ class Adapter(Source):
     MAY_LACK: ClassVar[frozenset[str]] = frozenset()
     DERIVED: ClassVar[Mapping[str, tuple[str, ...]]] = {}
     COPY_LOSES: ClassVar[int] = 1
+    PUBLISHED: ClassVar[tuple[str, ...]] = ()
 
     path: Path
     format: Format | None = None
@@ -70,17 +72,32 @@ class Adapter(Source):
 
     def layout(self) -> Layout:
         """How the columns become candidates, on the rungs that the dump, or its lack, gives."""
-        lost = 0 if self.dump is not None else self.COPY_LOSES
-        claims = tuple(
-            claim.model_copy(update={"level": max(0, claim.level - lost)}) for claim in self.CLAIMS
-        )
         dump = self.dump
+        claims = self.ranked(dump.url if dump else None)
         return Layout(
             source=self.name, columns=self.COLUMNS, licenses=claims, captions=self.CAPTIONS,
             retrieved_at=dump.date if dump else None,
             final_url=dump.url if dump else None,
             response_sha256=dump.sha256 if dump else None,
         )  # fmt: skip
+
+    def ranked(self, place: str | None) -> tuple[ClaimColumn, ...]:
+        """The claims on the rung that an address gives: a copy's, unless it is the publisher's.
+
+        A copy that says where it was got is the word of that host.
+        """
+        if place is not None and is_published_at(place, self.PUBLISHED):
+            return self.CLAIMS
+        handed = f", as {host_of(place)} hands it on" if place is not None else ""
+        return tuple(
+            claim.model_copy(
+                update={
+                    "level": max(0, claim.level - self.COPY_LOSES),
+                    "claimed_by": f"{claim.claimed_by or self.name}{handed}",
+                }
+            )
+            for claim in self.CLAIMS
+        )
 
     def candidates(self) -> Iterator[pa.Table]:
         """Candidate tables, files in name order, rows in file order.
@@ -150,12 +167,3 @@ def check_dump(dump: Dump, inputs: list[InputFile], *, what: str) -> None:
             f"{found}: give the digest of these files, get the dump again, or leave `dump` out and "
             f"its claims count as a copy's"
         )
-
-
-def iso_date(value: object) -> object:
-    """A date as ISO 8601 text: YAML reads a bare date as one. Raises ValueError for other text."""
-    if isinstance(value, date):
-        return value.isoformat()
-    if isinstance(value, str):
-        datetime.fromisoformat(value)
-    return value

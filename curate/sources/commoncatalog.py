@@ -46,6 +46,7 @@ class CommonCatalog(Adapter):
         **{name: (raw,) for name, raw in _DECODED.items()},
         _PERSON: ("uid",),
     }
+    PUBLISHED: ClassVar[tuple[str, ...]] = ("huggingface.co/datasets/common-canvas/",)
     WHY: ClassVar[str] = (
         "Flickr's record of each picture (L5 at Flickr), copied once by a third party: L4 from "
         "CommonCatalog's own files with `dump`, L3 from a copy of them."

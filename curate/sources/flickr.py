@@ -55,6 +55,7 @@ class Flickr(Adapter):
         "creator": ("ownername", "owner"),
         "address of creator": ("owner",),
     }
+    PUBLISHED: ClassVar[tuple[str, ...]] = ("api.flickr.com", "www.flickr.com/services/")
     WHY: ClassVar[str] = (
         "Flickr's own record of each picture: L5 where `dump` records the saved answers by address, "
         "date and digest, L4 from a copy that does not say where it comes from."

@@ -46,6 +46,11 @@ class Inaturalist(Adapter):
         ClaimColumn(column="license", kind="inat_code", level=5, claimed_by="iNaturalist",
                     evidence=EvidenceColumns(locator="page of photo")),
     )  # fmt: skip
+    PUBLISHED: ClassVar[tuple[str, ...]] = (
+        "inaturalist-open-data.s3.amazonaws.com",
+        "inaturalist-open-data.s3.us-east-1.amazonaws.com",
+        "s3.amazonaws.com/inaturalist-open-data/",
+    )
     WHY: ClassVar[str] = (
         "iNaturalist's own record of each photo: L5 with `dump`, L4 from a copy that does not say "
         "where it comes from. Its codes mean version 4.0, since the site offers no other."

@@ -83,13 +83,16 @@ class Live(Adapter):
         return self.endpoint or self.ENDPOINT
 
     def layout(self) -> Layout:
-        """As any adapter's; claims of a snapshot carry the page that held them and lose no rung."""
+        """As any adapter's; claims of a snapshot carry the page that held them.
+
+        Pages of the publisher's own host lose no rung, those of a mirror count as its copy.
+        """
         layout = super().layout()
         if self.asked() is None:
             return layout
         claims = tuple(
             claim.model_copy(update={"evidence": claim.evidence.model_copy(update=_OF_PAGE)})
-            for claim in self.CLAIMS
+            for claim in self.ranked(self.place)
         )
         return layout.model_copy(update={"licenses": claims})
 

@@ -57,6 +57,7 @@ class Openverse(Live):
 
     ENDPOINT: ClassVar[str] = "https://api.openverse.org/v1/images/"
     INTERVAL_SECONDS: ClassVar[float] = 3.0  # twenty requests a minute without an account
+    PUBLISHED: ClassVar[tuple[str, ...]] = ("api.openverse.org", "api.openverse.engineering")
     COLUMNS: ClassVar[ColumnMap] = ColumnMap(
         id="id", url="url", landing_url="foreign_landing_url", title="title", creator="creator",
         creator_url="creator_url", captions=("title",), width="width", height="height",

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from curate.errors import FetchError, MissingInput, RecipeError
 from curate.sources.base import InputFile, hash_file, hash_listing
+from curate.sources.publisher import host_of
 from curate.store.files import LocalFiles
 
 if TYPE_CHECKING:
@@ -27,6 +28,7 @@ DONE: Final = "DONE.json"
 _FORMAT: Final = "curate-page/1"
 _ATTEMPTS: Final = 6
 _BUSY_SECONDS: Final = 5.0
+_CIRCLE: Final = "the API named a page as the next one that it had given already"
 Body = Mapping[str, Any]
 
 
@@ -173,11 +175,12 @@ def take(snapshot: Snapshot, api: Api, settings: FetchSettings, *, limit: int) -
 async def _take(snapshot: Snapshot, api: Api, settings: FetchSettings, limit: int) -> None:
     from curate.fetch.web import Web
 
-    number, url, totals = 0, api.first, list[int]()
+    number, url, totals, asked = 0, api.first, list[int](), set[str]()
     web = Web(settings, judge=lambda values: ())
     try:
         while number < limit:
             number += 1
+            asked.add(url)
             if snapshot.count() < number:
                 snapshot.keep(await _page(web, api, url, number))
             said = snapshot.page(number).said
@@ -187,6 +190,9 @@ async def _take(snapshot: Snapshot, api: Api, settings: FetchSettings, limit: in
             after = api.follow(said, number)
             if after is None:
                 snapshot.close(pages=number, ended="the last page", totals=totals)
+                return
+            if after in asked:
+                snapshot.close(pages=number, ended=_CIRCLE, totals=totals)
                 return
             url = after
     finally:
@@ -205,6 +211,9 @@ async def _page(web: Any, api: Api, url: str, number: int) -> Page:
             number=number, request_url=url, final_url=outcome.final_url or url,
             status=outcome.status or 0, retrieved_at=outcome.observed_at or "", body=outcome.body,
         )  # fmt: skip
+        if host_of(page.final_url) != host_of(url):
+            problem = f"it came from another host, {page.final_url}: name that one as `endpoint`"
+            break
         try:
             complaint = api.complaint(page.said)
         except (ValueError, RecursionError) as error:

@@ -24,6 +24,7 @@ class Pd12m(Adapter):
                     evidence=EvidenceColumns(claimed_by="source")),
     )  # fmt: skip
     MAY_LACK: ClassVar[frozenset[str]] = frozenset({"source"})
+    PUBLISHED: ClassVar[tuple[str, ...]] = ("huggingface.co/datasets/Spawning/",)
     WHY: ClassVar[str] = (
         "The record of the institution that holds the work (L5 there), copied once by a third "
         "party: L4 from PD12M's own files with `dump`, L3 from a copy of them."

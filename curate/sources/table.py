@@ -10,9 +10,10 @@ import pyarrow as pa
 from pydantic import Field, field_validator
 
 from curate.errors import MissingInput
-from curate.sources.adapter import Dump, check_dump, iso_date
+from curate.sources.adapter import Dump, check_dump
 from curate.sources.assemble import ColumnMap, Layout, LicenseColumn, assemble
 from curate.sources.base import InputFile, Source, existing, hash_file
+from curate.sources.publisher import iso_date
 from curate.sources.read import Format, read_rows, table_files
 
 

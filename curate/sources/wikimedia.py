@@ -68,6 +68,7 @@ class Wikimedia(Live):
     """
 
     ENDPOINT: ClassVar[str] = f"{SITE}w/api.php"
+    PUBLISHED: ClassVar[tuple[str, ...]] = ("commons.wikimedia.org", "dumps.wikimedia.org")
     COLUMNS: ClassVar[ColumnMap] = ColumnMap(
         id="pageid", url="url", landing_url="page", title="title in plain text",
         creator="creator", creator_url="address of creator", captions=("captions",),

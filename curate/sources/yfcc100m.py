@@ -62,6 +62,13 @@ class Yfcc100m(Adapter):
         **{name: (raw,) for name, raw in _PLAIN.items()},
         _PERSON: ("uid",),
     }
+    PUBLISHED: ClassVar[tuple[str, ...]] = (
+        "multimedia-commons.s3.amazonaws.com",
+        "multimedia-commons.s3.us-west-2.amazonaws.com",
+        "multimedia-commons.s3-us-west-2.amazonaws.com",
+        "s3.amazonaws.com/multimedia-commons/",
+        "s3-us-west-2.amazonaws.com/multimedia-commons/",
+    )
     WHY: ClassVar[str] = (
         "Flickr's record of each picture, released by the company that owned Flickr: L5 with `dump`, "
         "L4 from anybody's copy."
