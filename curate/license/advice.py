@@ -45,7 +45,8 @@ def refusals(decisions: Mapping[Decision, int], terms: Policy) -> list[str]:
 def _because(detail: str, decision: Decision, terms: Policy) -> str:
     where = f"L{decision.level} ({LADDER[decision.level]})"
     if detail == "evidence":
-        return f"{decision.id} stands at {where}, the floor is L{terms.evidence_at_least}"
+        named = decision.id or f"{decision.family} without a version"
+        return f"{named} stands at {where}, the floor is L{terms.evidence_at_least}"
     if detail == "policy":
         return f"{decision.id} is not in the policy"
     if detail == "ambiguous" and decision.basis == "versionless":

@@ -2,20 +2,23 @@
 
 Claims that name the same tool corroborate each other; another version or port leaves the higher
 rung standing, flagged, and of equal rungs neither; other elements are a conflict at any rung; all
-rights reserved beats an equal or lower grant. What is embedded can only corroborate or contradict.
+rights reserved beats an equal or lower grant, and so does any word of a source that it is not open, or
+that nobody can read. What is embedded can only corroborate or contradict.
 """
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from typing import Final, Literal
 
-from curate.license.answer import Parsed
+from curate.license.answer import Parsed, ambiguous
 from curate.license.caveats import RESERVED
+from curate.license.limits import limits, withheld
 from curate.license.parse import parse
+from curate.license.sources import RULES
 from curate.license.tools import TOOLS, Tool, tool
 
 LADDER: Final = {
@@ -27,14 +30,32 @@ LADDER: Final = {
     0: "none, or a declaration",
 }
 """The rungs of evidence in words, for everything that shows them."""
+XMP_UNREAD: Final = "xmp_unread"
+"""Kind of the claim that a packet makes which speaks of a licence and cannot be read."""
 EMBEDDED: Final = frozenset(
-    {"exif_copyright", "xmp_webstatement", "xmp_usageterms", "cc_license_xmp", "dc_rights"}
-)
+    {"exif_copyright", "xmp_webstatement", "xmp_usageterms", "cc_license_xmp", "dc_rights",
+     XMP_UNREAD}
+)  # fmt: skip
 """Kinds of claims that a picture makes of itself: they grant nothing, whoever hands them in."""
 DECLARATION: Final = "declaration"
 """Kind of the claim by which rights holders declare their own pictures' licence."""
 DECLARED_BASIS: Final = "declared"
+STRICT: Final = frozenset(RULES) | {"wikimedia", "wikidata_p275"}
+"""Kinds with a list of their own: what is not on it leaves name and address in disagreement."""
 _RESERVING: Final = frozenset({"all_rights_reserved", "negated"})
+_CLOSED: Final = frozenset(
+    {"no_licence", "no_known_restrictions", "rights_statement", "not_a_content_licence"}
+)
+"""Answers by which a source says that it grants nothing. They count by their rung, as rights
+reserved do."""
+_DOUBTFUL: Final = frozenset(
+    {"lookalike", "impossible", "hidden_characters", "too_long", "public_domain", "uncertain"}
+)
+"""Answers that nobody may overlook on the rung of a grant, whatever the kind of source."""
+_IN_WORDS: Final = frozenset(
+    {"text", "pd12m_license", "exif_copyright", "dc_rights", "xmp_usageterms"}
+)
+_FREE: Final = frozenset({"cc0", "pdm", "pddc", "us_gov"})
 
 
 def _family(name: str) -> str:
@@ -98,7 +119,11 @@ Answered = tuple[Claim, Parsed]
 
 @lru_cache(maxsize=65536)
 def _parsed(kind: str, value: str | None) -> Parsed:
-    return parse(value, kind)
+    if kind == XMP_UNREAD:
+        return ambiguous("contradiction", value or "")
+    answer = parse(value, kind)
+    kept = kind in _IN_WORDS and answer.reason == "unrecognised" and withheld(value or "")
+    return replace(answer, reason="all_rights_reserved") if kept else answer
 
 
 def read(claim: Claim) -> Parsed:
@@ -149,6 +174,10 @@ def _ungranted(answers: Sequence[Answered]) -> Decision:
         return _decision(reserving[0], status="reject", basis=reserving[0][1].reason)
     if unclear:
         basis = unclear[0][1].reason if _one_family(unclear, answers) else "conflict"
+        against = _objection(unclear[0], answers) if unclear[0][1].family else None
+        if against is not None:
+            said, beside = against[1], unclear[0][0].value
+            return _decision(said, status="ambiguous", basis=against[0], beside=beside)
         return _decision(unclear[0], status="ambiguous", basis=basis)
     own = next(((c, a) for c, a in answers if a.id or a.status == "ambiguous"), None)
     if own is not None:
@@ -176,14 +205,14 @@ def _objection(best: Answered, answers: Sequence[Answered]) -> tuple[str, Answer
         if claim.level >= best[0].level:
             return answer.reason, (claim, answer)
     for claim, answer in answers:
-        reason = _contradicts(best, claim, answer)
+        reason = _contradicts(best, claim, answer) or _denies(best, claim, answer)
         if reason is not None:
             return reason, (claim, answer)
     return None
 
 
 def _contradicts(best: Answered, claim: Claim, answer: Parsed) -> str | None:
-    """Why a claim that reserves nothing cannot stand beside the grant; None if it can."""
+    """Why a licence or limit that a claim names cannot stand beside the grant; None if it can."""
     granted = _named(best[1])
     if granted is None:
         return None
@@ -197,9 +226,41 @@ def _contradicts(best: Answered, claim: Claim, answer: Parsed) -> str | None:
     if answer.reason == "conflict":
         return "conflict"
     if answer.reason == "contradiction":  # all rights reserved beside a grant counts by its rung
-        by_rung = RESERVED.search(claim.value or "") and claim.level < best[0].level
-        return None if by_rung else "contradiction"
-    return None
+        by_rung = RESERVED.search(claim.value or "") and claim.kind != XMP_UNREAD
+        return None if by_rung and claim.level < best[0].level else "contradiction"
+    limited = claim.kind in _IN_WORDS and limits(claim.value or "", granted)
+    return "contradiction" if limited else None
+
+
+def _denies(best: Answered, claim: Claim, answer: Parsed) -> str | None:
+    """Why a claim that names no tool keeps the grant from standing by its rung; None if it does not.
+
+    A source's word that it is not open, and what is not on a source's own list, from the rung of
+    the grant up; other words that nobody can read, above it.
+    """
+    if answer is best[1] or _named(answer) is not None or claim.level < best[0].level:
+        return None
+    if _closed(claim, answer):
+        return "conflict"
+    if not _unread(claim, answer):
+        return None
+    granted = _named(best[1])
+    if answer.reason == "public_domain" and granted is not None and granted.kind in _FREE:
+        return None
+    close = claim.kind in STRICT or answer.reason in _DOUBTFUL
+    return "conflict" if close or claim.level > best[0].level else None
+
+
+def _closed(claim: Claim, answer: Parsed) -> bool:
+    """Whether a source says that it grants nothing. LAION's `?` only says that nothing was found."""
+    return answer.reason in _CLOSED and (claim.kind, answer.matched) != ("laion_license", "?")
+
+
+def _unread(claim: Claim, answer: Parsed) -> bool:
+    """Whether a claim says something, but not which licence. A picture's own notice may."""
+    known = answer.reason in ("empty", "contradiction", "conflict") or answer.reason in _RESERVING
+    nothing = known or answer.reason in _CLOSED or _named(answer) is not None
+    return not nothing and claim.kind not in EMBEDDED
 
 
 def _named(answer: Parsed) -> Tool | None:
@@ -231,8 +292,7 @@ def _arm(answer: Parsed, other: Tool, granted: Tool) -> bool:
 
 def _same_elements(one: Tool, two: Tool) -> bool:
     """Whether two tools ask the same: of one family, or one kind of public domain tool."""
-    free = {"cc0", "pdm", "pddc", "us_gov"}
-    if {one.kind, two.kind} <= free:
+    if {one.kind, two.kind} <= _FREE:
         return one.kind == two.kind
     return _family(one.id) == _family(two.id)
 
@@ -243,10 +303,17 @@ def _flags(best: Answered, answers: Sequence[Answered]) -> Iterable[str]:
         yield "corroborated"
     if others - {best[1].id}:
         yield "other_version"
-    if any(a.reason in _RESERVING or a.reason == "contradiction" for _, a in answers):
+    if any(_reserves(c, a) for c, a in answers):
         yield "reserved_below"
     if any(a.reason == "lookalike" for _, a in answers):
         yield "lookalike_beside"
+    if any(a.reason != "lookalike" and _unread(c, a) for c, a in answers):
+        yield "unread_beside"
+
+
+def _reserves(claim: Claim, answer: Parsed) -> bool:
+    """Whether a claim that did not keep the grant from standing speaks against it all the same."""
+    return answer.reason in _RESERVING | {"contradiction"} or _closed(claim, answer)
 
 
 # --- what the picture says of itself ------------------------------------------------------------
@@ -283,7 +350,7 @@ def compare(claims: Iterable[Claim], embedded: Iterable[Claim]) -> Embedding:
 
 
 def _agreement(best: Answered, beside: Sequence[Answered]) -> Agreement:
-    if any(a.reason in _RESERVING or a.reason == "contradiction" for _, a in beside):
+    if any(_reserves(c, a) for c, a in beside):
         return "reserved_below"
     named = [(a.id, a.family) for _, a in beside if _named(a) is not None]
     if not named:

@@ -57,6 +57,12 @@ _YFCC: Final = {
     "attribution-sharealike license": "CC-BY-SA-2.0",
     "attribution-noderivs license": "CC-BY-ND-2.0",
 }
+# Flickr's other names: the list has none of them, so beside an address they contradict it
+_YFCC_OTHERS: Final = {
+    "all rights reserved": _ARR,
+    "no known copyright restrictions": "!no_known_restrictions",
+    "united states government work": "!rights_statement",
+}
 _FLICKR_NAME: Final = {
     "all rights reserved": _ARR,
     **_YFCC,
@@ -112,7 +118,7 @@ def flickr_name(text: str) -> Parsed:
 
 
 def yfcc100m_licensename(text: str) -> Parsed:
-    return _look_up(_YFCC, text)
+    return _look_up(_YFCC | _YFCC_OTHERS, text)
 
 
 def inat_license_int(text: str) -> Parsed:

@@ -10,6 +10,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from curate import columns as c
+from curate.license.advice import refusals
 from curate.license.evidence import EMBEDDED, LADDER, Claim, Decision, compare, read, resolve
 from curate.license.policy import policy
 from curate.license.tools import TOOLS, Tool
@@ -22,11 +23,17 @@ GRANTS: Final = (f"{CC}/by/4.0/", f"{CC}/by/3.0/", f"{CC}/by/3.0/de/", f"{CC}/by
                  "https://creativecommons.org/publicdomain/zero/1.0/")  # fmt: skip
 WORDS: Final = ("CC BY 4.0", "CC BY", "CC BY-NC", "CC0", "GFDL or CC BY-SA 3.0", "CC BY-SA 3.0 or CC BY 3.0",
                 "All rights reserved", "not CC BY 4.0", "CC BY 4.0, all rights reserved",
-                "CC BY 4.0 / CC BY-NC 4.0", "CC BY 4.0, non-commercial use only", "hello", "")  # fmt: skip
+                "CC BY 4.0 / CC BY-NC 4.0", "CC BY 4.0, non-commercial use only", "hello", "",
+                "Personal use only", "Rights managed", "public domain")  # fmt: skip
 FOUND: Final = st.one_of(
     st.builds(Claim, st.just("url"), st.sampled_from(GRANTS), st.integers(0, 5)),
     st.builds(Claim, st.just("text"), st.sampled_from(WORDS), st.integers(0, 5)),
-    st.builds(Claim, st.just("flickr_id"), st.sampled_from("0124"), st.integers(0, 5)),
+    st.builds(
+        Claim,
+        st.just("flickr_id"),
+        st.sampled_from(["0", "1", "2", "4", "7", "99"]),
+        st.integers(0, 5),
+    ),
     st.builds(Claim, st.just("declaration"), st.sampled_from(["CC-BY-4.0", "CC0-1.0"])),
 )
 OWN: Final = st.builds(
@@ -69,7 +76,9 @@ def test_other_elements_at_any_rung_quarantine(claims: list[Claim], value: str, 
     if asks(TOOLS[named]) == asks(chosen(before)):
         return
     after = resolve([*claims, extra])
-    assert after.id is None and after.basis in ("conflict", "all_rights_reserved", "negated")
+    assert after.id is None and after.basis in (
+        "conflict", "contradiction", "all_rights_reserved", "negated",
+    )  # fmt: skip
     assert policy("noncommercial", evidence_at_least="L0").verdict(after) is not None
 
 
@@ -193,3 +202,111 @@ def test_every_rung_is_named_and_a_claim_carries_its_response() -> None:
     assert (claim.http_status, claim.final_url, claim.response_sha256) == (
         200, "https://api.example/1", "0" * 64,
     )  # fmt: skip
+
+
+CC0: Final = "https://creativecommons.org/publicdomain/zero/1.0/"
+NOT_OPEN: Final = [
+    ("met_isPublicDomain", "False"), ("smithsonian_access", "Usage conditions apply"),
+    ("flickr_id", "7"), ("flickr_name", "All Rights Reserved"),
+    ("yfcc100m_licensename", "All rights reserved"),
+    ("yfcc100m_licensename", "No known copyright restrictions"),
+    ("yfcc100m_licensename", "United States Government Work"),
+    ("cleveland_share_license_status", "Copyrighted"), ("inat_code", "C"),
+    ("wikimedia", '{"NonFree":"true","LicenseShortName":"Fair use"}'),
+    ("url", "http://rightsstatements.org/vocab/InC/1.0/"),
+    ("url", "https://rightsstatements.org/vocab/NoC-NC/1.0/"),
+    ("text", "Rights managed"), ("text", "© Jane, no reproduction without permission"),
+]  # fmt: skip
+"""Values by which a source says that it grants nothing."""
+
+
+@pytest.mark.parametrize(("kind", "value"), NOT_OPEN)
+def test_a_source_that_is_not_open_beats_an_equal_or_lower_grant(kind: str, value: str) -> None:
+    def beside(rung: int) -> Decision:
+        return resolve([Claim("url", CC0, 4), Claim(kind, value, rung)])
+
+    for rung in (4, 5):
+        refusal = policy("noncommercial").verdict(beside(rung))
+        assert refusal in ("conflict", "reserved"), f"L{rung}"
+        declared = resolve([Claim("declaration", "CC0-1.0"), Claim(kind, value, rung)])
+        assert declared.id is None
+    below = beside(3)
+    assert (below.id, below.flags) == ("CC0-1.0", ("reserved_below",))
+
+
+@pytest.mark.parametrize(
+    "kind", ["yfcc100m_licensename", "flickr_id", "openverse_pair", "inat_code"]
+)
+def test_what_is_not_on_a_sources_own_list_contradicts_its_address(kind: str) -> None:
+    def beside(rung: int, value: str = "Creative Commons?") -> Decision:
+        return resolve([Claim("url", CC0, 4), Claim(kind, value, rung)])
+
+    assert [policy("noncommercial").verdict(beside(rung)) for rung in (4, 5)] == ["conflict"] * 2
+    assert (beside(3).id, beside(3).flags) == ("CC0-1.0", ("unread_beside",))
+    assert (beside(5, " ").id, beside(5, " ").flags) == ("CC0-1.0", ())
+
+
+@pytest.mark.parametrize(
+    ("value", "rung", "id_", "flags"),
+    [
+        ("call us", 4, "CC0-1.0", ("unread_beside",)),
+        ("call us", 3, "CC0-1.0", ("unread_beside",)),
+        ("call us", 5, None, ()),
+        ("Copyright 2019 Getty Images", 5, None, ()),
+        ("public domain", 5, "CC0-1.0", ("unread_beside",)),
+        ("", 5, "CC0-1.0", ()),
+    ],
+)
+def test_words_that_nobody_can_read_count_above_the_grant(
+    value: str, rung: int, id_: str | None, flags: tuple[str, ...]
+) -> None:
+    decision = resolve([Claim("url", CC0, 4), Claim("text", value, rung)])
+    assert (decision.id, decision.flags) == (id_, flags)
+
+
+TERMS: Final = ("Non-commercial use only", "For editorial use only, not for commercial use",
+                "no derivatives allowed", "Personal use only", "Nur für nichtkommerzielle Zwecke",
+                "May not be cropped")  # fmt: skip
+
+
+@pytest.mark.parametrize("terms", TERMS)
+@pytest.mark.parametrize("rung", range(6))
+@pytest.mark.parametrize("kind", ["text", "dc_rights"])
+def test_terms_of_limits_quarantine_on_any_rung(terms: str, rung: int, kind: str) -> None:
+    for grant in (Claim("url", GRANTS[0], 5), Claim("text", "CC BY", 5)):
+        decision = resolve([grant, Claim(kind, terms, rung)])
+        terms_of = policy("noncommercial", versionless=["CC-BY"])
+        assert terms_of.verdict(decision) == "conflict"
+        assert compare([grant], [Claim("dc_rights", terms, rung)]).agreement == "contradicts"
+
+
+@pytest.mark.parametrize(
+    "words",
+    ["commercial and non-commercial use", "free for personal and commercial use",
+     "No derivatives were made", "© 2019 Jane Doe", "Photo: Jane Doe / Example"],
+)  # fmt: skip
+def test_words_that_limit_nothing_are_silent(words: str) -> None:
+    grant = Claim("url", GRANTS[0], 5)
+    assert resolve([grant, Claim("text", words, 3)]).id == "CC-BY-4.0"
+    assert compare([grant], [Claim("exif_copyright", words, 1)]).agreement == "silent"
+
+
+def test_limits_that_the_licence_sets_itself_are_none() -> None:
+    claims = [Claim("url", GRANTS[4], 5), Claim("text", "Non-commercial use only", 4)]
+    assert resolve(claims).id == "CC-BY-NC-4.0"
+    claims[1] = Claim("text", "Personal use only", 4)
+    assert resolve(claims).basis == "contradiction"
+
+
+def test_a_family_taken_by_name_yields_to_the_same_words() -> None:
+    terms = policy("noncommercial", versionless=["CC-BY"])
+    family = Claim("text", "CC BY", 3)
+    assert terms.verdict(resolve([family])) is None
+    for kind, value in NOT_OPEN:
+        assert terms.verdict(resolve([family, Claim(kind, value, 3)])) in ("conflict", "reserved")
+
+
+def test_advice_about_a_low_rung_names_the_family() -> None:
+    decision = resolve([Claim("text", "CC BY", 1)])
+    [line] = refusals({decision: 7}, policy("noncommercial", versionless=["CC-BY"]))
+    assert line.startswith("7 × license:evidence: CC-BY without a version stands at L1 ")

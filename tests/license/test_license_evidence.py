@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 from hypothesis import given, settings
@@ -54,7 +55,7 @@ def text(value: str, level: int = 3) -> Claim:
         # nothing sure
         ([text("CC BY")], None, "versionless", 3),
         ([text("CC BY"), text("CC BY-SA")], None, "conflict", 3),
-        ([text("hello"), text("CC BY", 1)], None, "versionless", 1),
+        ([text("hello", 1), text("CC BY", 1)], None, "versionless", 1),
         # what the picture itself says is no grant alone
         ([Claim("cc_license_xmp", f"{CC}/by/4.0/", 4)], None, "embedded_only", 4),
         ([url("by/4.0"), Claim("cc_license_xmp", f"{CC}/by/4.0/", 4)], "CC-BY-4.0", "url", 5),
@@ -86,7 +87,8 @@ def test_remarks() -> None:
     assert resolve([url("by/4.0"), text("CC BY 3.0")]).flags == ("other_version",)
     assert resolve([url("by/4.0"), text("All rights reserved", 1)]).flags == ("reserved_below",)
     fake = Claim("url", "https://creativecommons.org.evil.com/licenses/by/4.0/", 5)
-    assert resolve([url("by/4.0"), fake]).flags == ("lookalike_beside",)
+    assert resolve([url("by/4.0"), replace(fake, level=4)]).flags == ("lookalike_beside",)
+    assert resolve([url("by/4.0"), fake]).basis == "conflict", "on one rung nobody overlooks it"
     assert resolve([fake]).id is None
 
 
