@@ -45,7 +45,7 @@ _RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
 }
 SOURCE_KINDS: Final = tuple(_RULES)
 HARD_LIMIT: Final = 65536
-RULES_VERSION: Final = 2
+RULES_VERSION: Final = 3
 """Part of the fingerprint of every licence decision: a change of rules changes it."""
 
 
