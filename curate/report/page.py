@@ -100,7 +100,7 @@ def _context(facts: Facts) -> dict[str, Any]:
         "holds": _in_words(list(origin.holds)) or "verdicts only",
         "facts": origin.facts, "models": origin.models, "layers": origin.layers,
         "versions": origin.versions, "recipe_text": origin.recipe_text,
-        "exceptions": origin.exceptions, "declarations": origin.declarations, "cell": _cell,
+        "exceptions": origin.exceptions, "declarations": origin.declarations, "rights": origin.rights, "cell": _cell,
         "floor": FLOOR, "below_floor": _below_floor(facts), "ladder": LADDER,
         "top_reasons": _in_words([kind for kind, *_ in verdicts.kinds[:3]]),
     }  # fmt: skip

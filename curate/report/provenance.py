@@ -16,6 +16,7 @@ from curate.provenance.licensing import Declared, declarations, exceptions
 from curate.provenance.places import model_name
 from curate.report.format import clean, duration, moment, size, thousands
 from curate.report.reading import layer_holding
+from curate.report.rights import Rights, rights
 from curate.store.dataset import Dataset
 from curate.store.manifest import Layer
 
@@ -64,6 +65,7 @@ class Provenance:
     recipe_text: str
     exceptions: tuple[str, ...]
     declarations: tuple[Declared, ...]
+    rights: Rights
 
 
 def provenance(dataset: Dataset) -> Provenance:
@@ -85,6 +87,7 @@ def provenance(dataset: Dataset) -> Provenance:
         recipe_text=text if len(text) <= RECIPE_LIMIT else text[:RECIPE_LIMIT] + "\n…",
         exceptions=exceptions(recipe),
         declarations=declarations(dataset),
+        rights=rights(dataset),
     )
 
 
