@@ -20,6 +20,7 @@ from curate.license.reservations import SIGNALS
 from curate.provenance.licensing import exceptions
 from curate.stage import Transform, apply
 from curate.stages.download import Download
+from curate.stages.embedded import Embedded
 from curate.stages.read_file import ReadFile
 
 
@@ -34,7 +35,6 @@ def stage() -> Download:
     return Download(
         contact="https://curate.example/contact", allow_private_hosts=(HOST,), retries=1,
         timeout_seconds=0.8, threads=16, requests_per_second_per_host=None, max_bytes=100_000,
-        landing_pages="look",
     )  # fmt: skip
 
 
@@ -179,8 +179,8 @@ def test_every_signal_has_a_name_a_meaning_and_is_on() -> None:
 
 def test_what_is_left_out_is_in_the_fingerprint_and_in_the_outputs() -> None:
     def recipe(**changes: Any) -> dict[str, Any]:
-        stage = Download(contact="me@curate.example", **changes)
-        return {"passes": [{"stages": [stage.model_dump(mode="json")]}]}
+        stages = [Download(contact="me@curate.example", **changes), Embedded()]
+        return {"passes": [{"stages": [stage.model_dump(mode="json") for stage in stages]}]}
 
     assert exceptions(recipe()) == ()
     fewer = tuple(set(SIGNALS) - {"robots_txt", "noml"})
@@ -188,9 +188,12 @@ def test_what_is_left_out_is_in_the_fingerprint_and_in_the_outputs() -> None:
         "honour_reservations: without noml, robots_txt",
     )
     assert "403" in exceptions(recipe(no_file_statuses=(403, 404)))[0]
+    assert exceptions(recipe(landing_pages="skip")) == (
+        "landing_pages: skip (pages were not asked what they reserve)",
+    )
     base = Download(contact="me@curate.example").identity()
     for changes in ({"honour_reservations": fewer}, {"no_file_statuses": (403,)},
-                    {"landing_pages": "look"}):  # fmt: skip
+                    {"landing_pages": "skip"}):  # fmt: skip
         assert Download(contact="me@curate.example", **changes).identity() != base
 
 

@@ -11,9 +11,14 @@ import pyarrow as pa
 import pytest
 
 from curate.provenance.eu_evidence import HOSTS, Evidence, gather
-from curate.provenance.eu_summary import NOT_SHOWN, PROVIDER
+from curate.provenance.eu_reservations import FIELDS, FILES, PAGES, ROBOTS, WELL_KNOWN, honoured
+from curate.provenance.eu_summary import NOT_SHOWN, PROVIDER, write_eu_summary
 from curate.provenance.export_card import export_card
+from curate.provenance.licensing import NOT_READ, PAGES_SKIPPED, licensing
+from curate.stages.download import Download
+from curate.stages.embedded import Embedded
 from curate.store.dataset import Dataset
+from curate.store.manifest import record_bytes
 
 
 @pytest.fixture(scope="module")
@@ -59,13 +64,58 @@ def test_figures_are_those_of_the_dataset(card: Path, demo_dataset: Path) -> Non
     kept_out = value["3 Data processing aspects"]["3.1 Respect of reservation of rights"]
     reserved = {r: n for r, n in manifest.counts.rejected.items() if r.startswith("reservation")}
     assert reserved and reserved.items() <= kept_out["rows kept out, by reservation"].items()
-    assert "noai" in kept_out["looked at and honoured"]
+    looked = kept_out["looked at and honoured"]
+    assert {ROBOTS, WELL_KNOWN, FIELDS, PAGES, FILES} == set(looked)
+    assert list(looked[ROBOTS]) == ["robots_txt"]
+    assert list(looked[WELL_KNOWN]) == ["tdm_reservation"]
+    assert looked[FIELDS] == looked[PAGES] and {"noai", "tdm_reservation"} <= set(looked[PAGES])
+    assert looked[FILES]["tdm_reservation"] != looked[PAGES]["tdm_reservation"]
     assert kept_out["ignored by the recipe"] == "nothing"
     assert manifest.dataset_digest in value["covers"]
     with (card / "EU-SUMMARY-hosts.csv").open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert [int(row["pictures"]) for row in rows] == [manifest.counts.kept]
     assert [row["host"] for row in rows] == ["pictures.example"]
+
+
+@pytest.mark.parametrize(
+    ("download", "places"),
+    [
+        ({}, {ROBOTS, WELL_KNOWN, FIELDS, PAGES}),
+        ({"landing_pages": "skip"}, {ROBOTS, WELL_KNOWN, FIELDS}),
+        ({"honour_reservations": ("noai",)}, {FIELDS, PAGES}),
+        ({"honour_reservations": ("robots_txt",)}, {ROBOTS}),
+        ({"honour_reservations": ()}, set()),
+    ],
+)
+def test_only_places_that_a_recipe_looks_at_are_told(
+    download: dict[str, Any], places: set[str]
+) -> None:
+    stage = Download(contact="me@curate.example", **download).model_dump(mode="json")
+    told = honoured({"passes": [{"stages": [stage]}]})
+    assert set(told) == places
+    if not download.get("landing_pages"):
+        assert not any("meta" in str(signals) for place, signals in told.items() if place != PAGES)
+    stage.pop("landing_pages")  # as a record of before has it
+    assert PAGES not in honoured({"passes": [{"stages": [stage]}]})
+    assert set(honoured({"passes": [{"stages": [Embedded().model_dump(mode="json")]}]})) == {FILES}
+
+
+def test_what_a_recipe_does_not_look_at_is_told_as_ignored(demo_copy: Path, tmp_path: Path) -> None:
+    record = json.loads((demo_copy / "record.json").read_text())
+    step = record["recipe"]["passes"][0]
+    step["stages"] = [stage for stage in step["stages"] if stage["kind"] != "embedded"]
+    next(s for s in step["stages"] if s["kind"] == "download")["landing_pages"] = "skip"
+    (demo_copy / "record.json").write_bytes(record_bytes(record))
+    dataset = Dataset.open(demo_copy)
+    value = write_eu_summary(dataset, licensing(dataset), tmp_path)
+    said = value["3 Data processing aspects"]["3.1 Respect of reservation of rights"]
+    assert said["ignored by the recipe"] == [PAGES_SKIPPED, NOT_READ]
+    assert {PAGES, FILES}.isdisjoint(said["looked at and honoured"])
+    crawl = value["2 List of data sources"]["2.3 Data crawled and scraped from online sources"]
+    assert not any("landing page" in line for line in crawl["behaviour"])
+    text = (tmp_path / "EU-SUMMARY.md").read_text().replace("\\", "")
+    assert PAGES_SKIPPED in text and "meta element" not in text
 
 
 def test_the_same_is_said_twice(card: Path) -> None:

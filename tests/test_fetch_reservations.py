@@ -312,9 +312,9 @@ def with_page(server: Server, head: str, status: str = "200 OK", **headers: str)
     return fetch(server, "/a", page=PAGE, landing_pages="look")
 
 
-def test_a_landing_page_is_not_asked_by_default(server: Server) -> None:
+def test_a_landing_page_is_not_asked_where_the_recipe_skips_it(server: Server) -> None:
     server.files["/photos/1"] = ("200 OK", b"<meta name=robots content=noai>", HTML)
-    assert fetch(server, "/a", page=PAGE).body is not None
+    assert fetch(server, "/a", page=PAGE, landing_pages="skip").body is not None
     assert not server.asked["/photos/1"]
 
 
@@ -363,12 +363,28 @@ def test_a_page_is_asked_once_however_often_its_picture_is(server: Server) -> No
     assert [look["url"] for look in looks(got)].count(PAGE) == 1
 
 
-def test_a_page_that_is_reserved_is_not_asked(server: Server) -> None:
+def test_a_page_that_is_closed_to_us_is_not_asked_and_says_nothing_of_the_picture(
+    server: Server,
+) -> None:
     server.files[ROBOTS] = ("200 OK", b"User-agent: *\nDisallow: /photos/\n", {})
-    got = with_page(server, "")
-    assert got.reason == "reservation:landing_page"
-    assert "Disallow: /photos/" in (got.text or "")
+    got = with_page(server, '<meta name="robots" content="noai">')
+    assert got.body is not None and not server.asked["/photos/1"]
+    (told,) = [look["answer"] for look in looks(got) if look["url"] == PAGE]
+    assert told == "not asked, closed to us: User-agent: * / Disallow: /photos/"
+
+
+def test_a_page_whose_origin_reserves_mining_keeps_us_from_its_picture(server: Server) -> None:
+    reserved = [{"location": "/photos/*", "tdm-reservation": 1}]
+    server.files[TDMREP] = ("200 OK", json.dumps(reserved).encode(), {})
+    assert with_page(server, "").reason == "reservation:landing_page"
     assert not server.asked["/photos/1"] and not server.asked["/a"]
+
+
+@pytest.mark.parametrize("page", [f"http://{HOST}/a", f"http://{HOST}:80/a#picture"])
+def test_a_picture_that_is_its_own_landing_page_is_asked_once(server: Server, page: str) -> None:
+    got = fetch(server, "/a", page=page, landing_pages="look")
+    assert got.body is not None and server.asked["/a"] == 1
+    assert looks(got)[0]["answer"] == "the landing page is the picture's own address"
 
 
 def test_rows_without_a_page_pass_and_say_so(server: Server) -> None:

@@ -19,7 +19,13 @@ from curate.models import BUILTIN
 from curate.provenance import write_outputs
 from curate.provenance.audit import audit
 from curate.provenance.explain import explain
-from curate.provenance.licensing import HONOURED, exceptions
+from curate.provenance.licensing import (
+    EMBEDDED_HONOURED,
+    HONOURED,
+    NOT_READ,
+    PAGES_SKIPPED,
+    exceptions,
+)  # fmt: skip
 from curate.recipe import recipe_from
 from curate.report import write_report
 from curate.sources.assemble import LicenseColumn
@@ -81,6 +87,9 @@ def test_the_audit_says_what_was_accepted_by_name(lenient: Path) -> None:
     assert "evidence_at_least: L1" in result.to_text()
 
 
+LOOKING = {"kind": "download", "landing_pages": "look"}
+
+
 @pytest.mark.parametrize(
     ("stage", "told"),
     [
@@ -88,11 +97,15 @@ def test_the_audit_says_what_was_accepted_by_name(lenient: Path) -> None:
         ({"kind": "license", "evidence_at_least": "L5", "versionless": []}, ()),
         ({"kind": "license", "evidence_at_least": "L2"}, ("evidence_at_least: L2",)),
         ({"kind": "license", "versionless": ["CC-BY"]}, ("versionless: CC-BY",)),
-        ({"kind": "download", "honour_reservations": list(HONOURED)}, ()),
-        ({"kind": "download", "honour_reservations": list(HONOURED[1:])},
-         (f"honour_reservations: without {HONOURED[0]}",)),
-        ({"kind": "download", "honour_reservations": []},
-         (f"honour_reservations: without {', '.join(HONOURED)}",)),
+        ({**LOOKING, "honour_reservations": list(HONOURED)}, (NOT_READ,)),
+        ({**LOOKING, "honour_reservations": list(HONOURED[1:])},
+         (f"honour_reservations: without {HONOURED[0]}", NOT_READ)),
+        ({**LOOKING, "honour_reservations": []},
+         (f"honour_reservations: without {', '.join(HONOURED)}", NOT_READ)),
+        ({**LOOKING, "landing_pages": "skip"}, (PAGES_SKIPPED, NOT_READ)),
+        ({"kind": "download"}, (PAGES_SKIPPED, NOT_READ)),  # recorded before there was a choice
+        ({"kind": "embedded", "honour": []},
+         (f"embedded: honour: without {', '.join(EMBEDDED_HONOURED)}",)),
     ],
 )  # fmt: skip
 def test_exceptions_are_what_the_defaults_refuse(
@@ -112,6 +125,7 @@ def test_ignored_reservations_are_told_in_every_output(lenient: Path, tmp_path: 
     for name in ("README.md", "ATTRIBUTION.html", "croissant.json", "report.html"):
         text = (out / name).read_text().replace("\\", "")
         assert "honour_reservations: without noimageai, noimageindex" in text, name
+        assert PAGES_SKIPPED.partition(" (")[0] in text, name
 
 
 def test_rows_that_rest_on_a_declaration_need_no_rung_and_are_told(

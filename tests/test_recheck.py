@@ -294,8 +294,53 @@ def test_a_page_that_held_the_claim_is_read_again(server: Server) -> None:
     assert ask(server, row)[0].kind == "same"
     server.files["/claim"] = ("200 OK", page(f"{CC}/by-nd/4.0/"), HTML)
     assert ask(server, row)[0].new == "CC-BY-ND-4.0"
-    server.files["/claim"] = ("200 OK", b"<p>nothing</p>", HTML)
-    assert ask(server, row)[0].new == "REJECT"
+
+
+BY = page(f"{CC}/by/4.0/")
+OTHER_WORDS = [
+    (b"<p>&copy; 2026 Joe. All rights reserved.</p>", "relicensed", "relicensed"),
+    (b"<p>This picture is not licensed under CC BY 4.0.</p>", "relicensed", "relicensed"),
+    (BY + b"<footer>All rights reserved</footer>", "relicensed", "relicensed"),
+    (BY + page(f"{CC}/by-nc/4.0/"), "relicensed", "relicensed"),
+    (b"<a rel=license href=https://pictures.example/terms>terms</a>", "relicensed", "relicensed"),
+    (b"<p>Licence: CC BY</p>", "relicensed", "not_compared"),
+    (b"<p>a red circle</p>", "changed_evidence", "not_compared"),
+    (b"", "changed_evidence", "not_compared"),
+]  # as the page that a claim points to, as a landing page that never was the evidence
+
+
+@pytest.mark.parametrize(("body", "pointed_to", "beside"), OTHER_WORDS)
+@pytest.mark.parametrize("kind", ["html", "url"])
+def test_a_page_that_grants_nothing_any_more_is_drift(
+    server: Server, body: bytes, pointed_to: log.Kind, beside: log.Kind, kind: str
+) -> None:
+    claimed = BY.decode() if kind == "html" else f"{CC}/by/4.0/"
+    server.files["/claim"] = ("200 OK", body, HTML)
+    (found,) = ask(server, with_claim(kind, claimed))
+    assert (found.kind, found.old) == (pointed_to, "CC-BY-4.0")
+    assert found.drifted and found.note and found.note in str(found)
+    (found,) = ask(server, replace(ROW, landing_url=f"http://{HOST}/claim"))
+    assert found.kind == beside
+    row = with_claim(kind, claimed, locator="dump.parquet#7")  # its response was this page
+    (_, found) = ask(server, replace(row, landing_url=f"http://{HOST}/claim"))
+    assert (found.what, found.kind) == ("landing page", pointed_to)
+
+
+@pytest.mark.parametrize("body", [body for body, *_ in OTHER_WORDS])
+def test_a_page_whose_bytes_are_those_of_then_is_no_news(server: Server, body: bytes) -> None:
+    sha256 = hashlib.sha256(body).hexdigest()
+    server.files["/claim"] = ("200 OK", body, HTML)
+    assert ask(server, with_claim("url", f"{CC}/by/4.0/", response_sha256=sha256))[0].kind == "same"
+    look = {"url": f"http://{HOST}/claim", "answer": "", "status": 200, "sha256": sha256}
+    row = replace(ROW, landing_url=f"http://{HOST}/claim", reservations=json.dumps([look]))
+    assert ask(server, row)[0].kind == "same"
+    server.files["/claim"] = ("200 OK", b"<p>All rights reserved</p>", HTML)
+    assert ask(server, row)[0].kind == "relicensed"
+
+
+def test_a_claim_that_was_no_grant_cannot_be_withdrawn(server: Server) -> None:
+    server.files["/claim"] = ("200 OK", b"<p>All rights reserved</p>", HTML)
+    assert ask(server, with_claim("url", "https://pictures.example/"))[0].kind == "not_compared"
 
 
 @pytest.mark.parametrize(
@@ -338,6 +383,26 @@ def test_the_version_of_what_was_taken_without_one_is_no_news(server: Server) ->
     server.files["/photo"] = ("200 OK", page(f"{CC}/by/2.0/"), HTML)
     row = replace(ROW, license="CC-BY", landing_url=f"http://{HOST}/photo")
     assert ask(server, row)[0].kind == "same"
+
+
+@pytest.mark.parametrize(
+    ("body", "headers"),
+    [(b"<meta name=robots content=noai>", {}), (b"<meta name=tdm-reservation content=1>", {}),
+     (b"<p>", {"X-Robots-Tag": "noai"}), (b"<p>", {"tdm-reservation": "1"})],
+)  # fmt: skip
+def test_a_page_that_newly_reserves_is_drift_of_a_row_without_address_too(
+    server: Server, body: bytes, headers: dict[str, str]
+) -> None:
+    row = replace(ROW, landing_url=f"http://{HOST}/photo")
+    server.files["/photo"] = ("200 OK", body + BY, HTML | headers)
+    (found,) = ask(server, row, landing_pages="look")
+    assert (found.kind, found.new) == ("newly_reserved", "reservation:landing_page")
+    (found,) = ask(server, row, landing_pages="skip")
+    assert (found.kind, found.drifted) == ("same", False)
+    assert "the recipe skips landing pages" in (found.note or "")
+    server.files["/photo"] = ("200 OK", body + page(f"{CC}/by-nc/4.0/"), HTML | headers)
+    kinds = [found.kind for found in ask(server, row, landing_pages="look")]
+    assert kinds == ["newly_reserved", "relicensed"]
 
 
 def test_a_reservation_the_recipe_skips_is_a_note(server: Server) -> None:

@@ -1,8 +1,8 @@
 """Landing pages: what the page around a picture reserves, asked before the picture.
 
-Off unless a recipe says `landing_pages: look`, because it doubles the requests. A page's fields
-and its meta elements count; TDMRep itself ties a meta element to the page alone, so reading it for
-the picture is the recipe's own caution.
+A page's fields and its meta elements count; TDMRep itself ties a meta element to the page alone, so
+reading it for the picture is our own caution. A page that robots.txt closes to us is not asked, and
+that alone says nothing of the picture.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ from curate.license.reservations import TDM_RESERVATION, Unreadable
 from curate.license.tdmrep import Declaration, tdm_field
 
 REASON: Final = "landing_page"
+_CLOSED: Final = "reservation:robots_txt"
 _HTML: Final = ("text/html", "application/xhtml+xml")
 
 Ask = Callable[[URL, int, list[Look]], Awaitable[Small]]
@@ -36,7 +37,7 @@ class LandingPages:
     def __init__(self, settings: FetchSettings, ask: Ask, judge: Judge) -> None:
         self._settings, self._ask, self._judge = settings, ask, judge
 
-    async def check(self, landing_page: str | None, looks: list[Look]) -> None:
+    async def check(self, landing_page: str | None, picture: URL, looks: list[Look]) -> None:
         """Return if the page reserves nothing; rows without a page pass, and `looks` says so.
 
         Raises Refusal: rejected if the page or its origin reserves, failed if it cannot be read.
@@ -46,8 +47,15 @@ class LandingPages:
             return
         at = datetime.now(UTC).isoformat(timespec="milliseconds")
         try:
-            page = await self._ask(guard.parse_url(landing_page), LIMIT_BYTES, looks)
+            url = guard.parse_url(landing_page)
+            if _asked(url) == _asked(picture):
+                looks.append(Look(landing_page, "the landing page is the picture's own address"))
+                return
+            page = await self._ask(url, LIMIT_BYTES, looks)
         except Refusal as refusal:
+            if refusal.reason == _CLOSED:
+                looks.append(Look(landing_page, f"not asked, closed to us: {refusal.text}", at=at))
+                return
             looks.append(Look(landing_page, refusal.reason, at=at))
             raise _of_page(landing_page, refusal) from refusal
         refused = self._refusal(landing_page, page)
@@ -65,24 +73,30 @@ class LandingPages:
             again = retryable_status(page.status)
             return unknown(REASON, f"{landing_page}: http:{page.status}", retryable=again)
         try:
-            told = self._reserving(page)
+            told = reserving(page, self._settings, self._judge)
         except Unreadable as error:
             return unknown(REASON, f"{landing_page}: {error}")
         if told is None:
             return None
         return Refusal(f"reservation:{REASON}", verdict="rejected", text=told[:2000])
 
-    def _reserving(self, page: Small) -> str | None:
-        """The directive or declaration that reserves. Raises Unreadable."""
-        signals = _signals(page, self._settings.robots_names)
-        directives = [*self._judge(list(page.robots_tags)), *signals.directives]
-        honoured = set(self._settings.honour_reservations)
-        if honoured.intersection(directives):
-            return "; ".join(text for text in (*page.robots_tags, signals.text) if text)
-        if TDM_RESERVATION not in honoured:
-            return None
-        told = _nearest(signals.tdm, tdm_field(page.tdm_reservations, page.tdm_policies))
-        return told.text if told is not None and told.reserved else None
+
+def reserving(page: Small, settings: FetchSettings, judge: Judge) -> str | None:
+    """The directive or declaration of a page that reserves what we honour. Raises Unreadable."""
+    signals = _signals(page, settings.robots_names)
+    directives = [*judge(list(page.robots_tags)), *signals.directives]
+    honoured = set(settings.honour_reservations)
+    if honoured.intersection(directives):
+        return "; ".join(text for text in (*page.robots_tags, signals.text) if text)
+    if TDM_RESERVATION not in honoured:
+        return None
+    told = _nearest(signals.tdm, tdm_field(page.tdm_reservations, page.tdm_policies))
+    return told.text if told is not None and told.reserved else None
+
+
+def _asked(url: URL) -> tuple[str, str | None, int | None, str]:
+    """What of an address is asked for."""
+    return url.scheme, url.host, url.port, url.raw_path_qs
 
 
 def _nearest(*declared: Declaration | None) -> Declaration | None:

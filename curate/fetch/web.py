@@ -174,8 +174,9 @@ class Web:
         if self._settings.landing_pages == "skip":
             return None
         try:
-            guard.check_url(guard.parse_url(text))
-            await self._pages.check(landing_page, trace.looks)
+            url = guard.parse_url(text)
+            guard.check_url(url)
+            await self._pages.check(landing_page, url, trace.looks)
         except Refusal as refusal:
             return refusal
         trace.before = len(trace.looks)

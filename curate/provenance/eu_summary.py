@@ -12,12 +12,18 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
-from curate.license import plus
-from curate.license.reservations import ROBOTS_TXT, SIGNALS, TDM_RESERVATION
+from curate.license.reservations import ROBOTS_TXT, TDM_RESERVATION
 from curate.provenance.attribution import appearing
 from curate.provenance.eu_evidence import Evidence, gather
+from curate.provenance.eu_reservations import honoured, stage_of
 from curate.provenance.eu_text import markdown
-from curate.provenance.licensing import CLAIM_NOT_TRUTH, NOT_CLEARED, Licensing, exceptions
+from curate.provenance.licensing import (
+    CLAIM_NOT_TRUTH,
+    NOT_CLEARED,
+    Licensing,
+    exceptions,
+    pages_skipped,
+)  # fmt: skip
 from curate.sources.known import kinds
 from curate.store.dataset import Dataset
 from curate.store.files import LocalFiles
@@ -120,7 +126,7 @@ def _datasets(dataset: Dataset, recipe: dict[str, Any]) -> dict[str, Any]:
 
 
 def _crawled(recipe: dict[str, Any], seen: Evidence) -> dict[str, Any] | str:
-    download = _stage(recipe, "download")
+    download = stage_of(recipe, "download")
     if download is None or not seen.fetched:
         return "No kept picture was fetched by this run."
     rate = download.get("requests_per_second_per_host")
@@ -153,12 +159,12 @@ def _crawled(recipe: dict[str, Any], seen: Evidence) -> dict[str, Any] | str:
 
 def _asks_first(download: dict[str, Any]) -> Iterator[str]:
     """The files and pages that are read for reservations before any picture."""
-    honoured = download.get("honour_reservations", ())
+    named = download.get("honour_reservations", ())
     files = {ROBOTS_TXT: "robots.txt", TDM_RESERVATION: "/.well-known/tdmrep.json"}
-    asked = [file for name, file in files.items() if name in honoured]
+    asked = [file for name, file in files.items() if name in named]
     if asked:
         yield f"asks each origin for its {' and '.join(asked)} before any picture of it"
-    if download.get("landing_pages") == "look":
+    if not pages_skipped(download):
         yield "asks each picture's landing page what it reserves"
 
 
@@ -186,24 +192,11 @@ def _reservations(dataset: Dataset, recipe: dict[str, Any]) -> dict[str, Any]:
     }
     removed = counts.rejected.get("removed", 0)
     return {
-        "looked at and honoured": dict(_honoured(recipe))
-        or "nothing: the recipe has no stage that does",
+        "looked at and honoured": honoured(recipe) or "nothing: the recipe has no stage that does",
         "ignored by the recipe": list(exceptions(recipe)) or "nothing",
         "rows kept out, by reservation": out or "none",
         "rows removed on request": removed,
     }
-
-
-def _honoured(recipe: dict[str, Any]) -> Iterator[tuple[str, Any]]:
-    """Each signal that a stage of the recipe looks for and honours, with what it means."""
-    opt_out = _stage(recipe, "opt_out") or {}
-    for name in ("domains", "url_prefixes"):
-        if opt_out.get(name):
-            yield f"opted-out {name.replace('_', ' ')}", len(opt_out[name])
-    for name in (_stage(recipe, "download") or {}).get("honour_reservations", ()):
-        yield name, SIGNALS.get(name, name)
-    for name in (_stage(recipe, "embedded") or {}).get("honour", ()):
-        yield name, plus.SIGNALS.get(name, name)
 
 
 def _licences(told: Licensing) -> dict[str, Any]:
@@ -212,11 +205,6 @@ def _licences(told: Licensing) -> dict[str, Any]:
         "pictures by rung of evidence": {f"L{level}": n for level, n in told.by_level.items()},
         "remarks": [*told.warnings, CLAIM_NOT_TRUTH, NOT_CLEARED],
     }
-
-
-def _stage(recipe: dict[str, Any], kind: str) -> dict[str, Any] | None:
-    stages = (stage for step in recipe["passes"] for stage in step["stages"])
-    return next((stage for stage in stages if stage["kind"] == kind), None)
 
 
 def _month(day: str | None) -> str | None:

@@ -42,8 +42,14 @@ HONOURED: Final[tuple[str, ...]] = Download.model_fields["honour_reservations"].
 EMBEDDED_HONOURED: Final[tuple[str, ...]] = Embedded.model_fields["honour"].default
 NO_FILE: Final[tuple[int, ...]] = Download.model_fields["no_file_statuses"].default
 _HONOURING: Final = (
-    ("download", "honour_reservations", HONOURED), ("embedded", "honour", EMBEDDED_HONOURED),
-)  # fmt: skip
+    ("download", "honour_reservations", HONOURED, "honour_reservations"),
+    ("embedded", "honour", EMBEDDED_HONOURED, "embedded: honour"),
+)
+"""Stage, setting, what it honours by default, and the name by which the outputs tell the rest."""
+PAGES_SKIPPED: Final = "landing_pages: skip (pages were not asked what they reserve)"
+NOT_READ: Final = "embedded: no such stage (pictures were not asked what they say of themselves)"
+_TAKING: Final = frozenset({"download", "read_file", "inspect"})
+"""Stages of a recipe that takes pictures, which may speak of themselves."""
 
 
 @dataclass(frozen=True)
@@ -174,20 +180,30 @@ def exceptions(recipe: dict[str, Any]) -> tuple[str, ...]:
             if stage.get("versionless"):
                 told.append(f"versionless: {', '.join(stage['versionless'])}")
         told += _ignored(stage)
+    kinds = {stage["kind"] for step in recipe["passes"] for stage in step["stages"]}
+    if kinds & _TAKING and "embedded" not in kinds:
+        told.append(NOT_READ)
     return tuple(told)
 
 
 def _ignored(stage: Mapping[str, Any]) -> Iterator[str]:
     """What one stage does not honour of what it honours by default."""
-    for kind, setting, default in _HONOURING:
+    for kind, setting, default, called in _HONOURING:
         if stage["kind"] == kind:
             left_out = [name for name in default if name not in stage.get(setting, default)]
             if left_out:
-                yield f"{setting}: without {', '.join(left_out)}"
+                yield f"{called}: without {', '.join(left_out)}"
     if stage["kind"] == "download":
+        if pages_skipped(stage):
+            yield PAGES_SKIPPED
         more = set(stage.get("no_file_statuses", NO_FILE)) - set(NO_FILE)
         if more:
             yield f"no_file_statuses: also {', '.join(map(str, sorted(more)))}"
+
+
+def pages_skipped(download: Mapping[str, Any]) -> bool:
+    """Whether a recorded download stage asked no landing pages; one without the setting asked none."""
+    return bool(download.get("landing_pages", "skip") == "skip")
 
 
 def declarations(dataset: Dataset) -> tuple[Declared, ...]:

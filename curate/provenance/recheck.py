@@ -123,7 +123,10 @@ def _settings(
 ) -> FetchSettings:
     """The dataset's own way of asking, with what was said otherwise."""
     stages = (s for step in dataset.record["recipe"]["passes"] for s in step["stages"])
-    told = next((dict(stage) for stage in stages if stage["kind"] == "download"), {})
+    old: dict[str, Any] = {"landing_pages": "skip"}  # what a record without the setting did
+    told: dict[str, Any] = next(
+        (old | stage for stage in stages if stage["kind"] == "download"), {}
+    )
     if contact is not None:
         told["contact"] = contact
     if allow_private_hosts is not None:

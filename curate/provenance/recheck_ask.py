@@ -1,7 +1,8 @@
 """Ask again for what kept rows rest on, through the guarded gateway's own code, and compare.
 
 The picture: is it there, are its bytes the same, does anything reserve it now. Each claim that came
-from an address: does it name the same licence. The landing page: does it name another licence.
+from an address: does it name the same licence. The landing page: does it name other terms, or
+reserve the use.
 """
 
 from __future__ import annotations
@@ -17,8 +18,8 @@ from curate.fetch import guard
 from curate.fetch.outcome import FetchSettings, Look, Outcome, Refusal, Small
 from curate.fetch.web import Web
 from curate.license import parse
-from curate.license.page_signals import page_signals
-from curate.license.reservations import TDM_RESERVATION, Unreadable, x_robots_tag
+from curate.license.reservations import x_robots_tag
+from curate.provenance import recheck_pages as pages
 from curate.provenance.recheck_log import Finding
 from curate.provenance.recheck_rows import Row
 from curate.sources import openverse, wikimedia
@@ -69,7 +70,7 @@ class _Asker:
         found = [await self._picture(self.row.url)] if _is_address(self.row.url) else []
         found += [await self._claim(claim, url) for claim, url in _claims(self.row)]
         if _is_address(self.row.landing_url):
-            found.append(await self._landing_page(self.row.landing_url or ""))
+            found += await self._landing_page(self.row.landing_url or "")
         return found
 
     async def _picture(self, url: str | None) -> Finding:
@@ -85,24 +86,38 @@ class _Asker:
         told, got = await self._ask("claim", url, judged=read is None)
         if got is None:
             return told
-        old = parse(claim["value"] or "", claim["kind"]).token
+        old = parse(claim["value"] or "", claim["kind"])
         if read is not None:
             value = read(got.body, self.row.source_id or "")
             if value is None:
                 return replace(told, kind="gone", note="the response does not name the picture")
-            return _compared(told, old, parse(value, claim["kind"]).token)
+            return _compared(told, old.token, parse(value, claim["kind"]).token)
         if _is_html(got):
-            return _page_compared(told, old, got, sure=claim["kind"] == "html")
+            known = old.id or old.family or old.token
+            return pages.compared(told, known, got, self.row, was_evidence=True)
         return _hash_compared(told, claim, url)
 
-    async def _landing_page(self, url: str) -> Finding:
+    async def _landing_page(self, url: str) -> list[Finding]:
+        """What the page says of the licence, and a finding more if it reserves the use now."""
         told, got = await self._ask("landing page", url, judged=True)
         if got is None:
-            return told
+            return [told]
+        reserved = pages.reserved(told, got, self.settings)
         if not _is_html(got) or self.row.license is None:
-            return replace(told, kind="not_compared")
-        note = _reserving(got, self.settings)
-        return replace(_page_compared(told, self.row.license, got, sure=False), note=note)
+            return [reserved or replace(told, kind="not_compared")]
+        held = self._held_a_claim(got)
+        found = pages.compared(told, self.row.license, got, self.row, was_evidence=held)
+        if reserved is None:
+            return [found]
+        return [reserved, found] if found.drifted else [reserved]
+
+    def _held_a_claim(self, page: Small) -> bool:
+        """Whether a claim of the row came from this page, or points to it."""
+        addresses = {page.url, self.row.landing_url}
+        return any(
+            claim["locator"] in addresses or claim["final_url"] in addresses
+            for claim in self.row.claims
+        )
 
     async def _ask(self, what: Any, url: str, *, judged: bool) -> tuple[Finding, Small | None]:
         """The answer if there is one that can be compared, else the finding that says why not.
@@ -174,16 +189,6 @@ def _compared(told: Finding, old: str, new: str) -> Finding:
     return told if old == new else replace(told, kind="relicensed", old=old, new=new)
 
 
-def _page_compared(told: Finding, old: str, got: Small, *, sure: bool) -> Finding:
-    """Licence of a page now. Unless the claim was the page's own, a page that names none is no news."""
-    parsed = parse(_text(got), "html")
-    if parsed.id is None and not sure:
-        return replace(told, kind="not_compared")
-    if parsed.token.startswith(f"{old}-") and parsed.token[len(old) + 1 :][:1].isdigit():
-        return replace(told, note=f"the page says {parsed.token}")  # the version of what we hold
-    return _compared(told, old, parsed.token)
-
-
 def _hash_compared(told: Finding, claim: Mapping[str, Any], url: str) -> Finding:
     """A response that nobody here can read is compared with the one that held the claim."""
     known = claim["response_sha256"]
@@ -196,25 +201,3 @@ def _hash_compared(told: Finding, claim: Mapping[str, Any], url: str) -> Finding
 
 def _is_html(got: Small) -> bool:
     return got.content_type.partition(";")[0].strip().lower() in _HTML
-
-
-def _text(got: Small) -> str:
-    charset = got.content_type.lower().partition("charset=")[2].split(";")[0].strip(" \"'")
-    try:
-        return got.body.decode(charset or "utf-8", "replace")
-    except LookupError:
-        return got.body.decode("utf-8", "replace")
-
-
-def _reserving(got: Small, settings: FetchSettings) -> str | None:
-    """What a page reserves that the recipe does not look at: worth a note, no drift."""
-    if settings.landing_pages == "look":
-        return None
-    try:
-        found = page_signals(got.body, names=settings.robots_names)
-    except Unreadable:
-        return None
-    held = set(found.directives) & set(settings.honour_reservations)
-    tdm = found.tdm if TDM_RESERVATION in settings.honour_reservations else None
-    told = [found.text] * bool(held) + ([tdm.text] if tdm is not None and tdm.reserved else [])
-    return f"the page reserves: {'; '.join(told)}; the recipe skips landing pages" if told else None

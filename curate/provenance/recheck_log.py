@@ -25,8 +25,8 @@ Kind = Literal[
 KINDS: Final[Mapping[Kind, str]] = {
     "gone": "it is not there any more (404, 410, or no longer named)",
     "changed_bytes": "the address now gives other bytes",
-    "changed_evidence": "the response that held the claim is another one, and cannot be read",
-    "relicensed": "another licence is named now; the row keeps its earlier evidence",
+    "changed_evidence": "the response that held the claim is another one, and names no licence",
+    "relicensed": "another licence or other terms are named now; the row keeps its earlier evidence",
     "newly_reserved": "a reservation now holds that did not",
     "unreachable": "no answer, or one that says nothing; ask again later",
     "not_compared": "there is an answer and nothing to compare it with",

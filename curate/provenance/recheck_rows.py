@@ -35,6 +35,8 @@ class Row:
     license: str | None
     original_sha256: str | None
     claims: tuple[Mapping[str, Any], ...]
+    reservations: str | None = None
+    """What was asked about reservations when it was taken (columns.RESERVATIONS)."""
 
 
 def kept_rows(dataset: Dataset, *, sample: int, seed: int) -> tuple[list[Row], int]:
@@ -91,7 +93,7 @@ def _shares(counts: Mapping[Stratum, int], sample: int) -> dict[Stratum, int]:
 
 def _read(dataset: Dataset, keys: set[str]) -> Iterator[Row]:
     fields = [c.KEY, c.SOURCE, c.SOURCE_ID, c.URL, c.LANDING_URL, c.LICENSE, c.ORIGINAL_SHA256,
-              c.CLAIMS]  # fmt: skip
+              c.CLAIMS, c.RESERVATIONS]  # fmt: skip
     wanted = pa.array(sorted(keys), pa.string())
     for table in _kept(dataset, fields):
         for row in table.filter(pc.is_in(table[c.KEY.name], value_set=wanted)).to_pylist():

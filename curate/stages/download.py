@@ -49,9 +49,9 @@ class Download(Stage, frozen=True, extra="forbid"):
     no_file_statuses: tuple[int, ...] = NO_FILE
     """Answers to robots.txt, tdmrep.json and landing pages that mean: there is none. Any other
     4xx or 5xx fails the rows of the origin. Some stores answer 403 for a file that is not there."""
-    landing_pages: Literal["look", "skip"] = "skip"
-    """`look` also asks each row's landing page what it reserves (robots and TDM meta elements,
-    fields), before the picture. That doubles the requests."""
+    landing_pages: Literal["look", "skip"] = "look"
+    """`look` asks each row's landing page what it reserves (robots and TDM meta elements, fields)
+    before its picture. `skip` halves the requests, and the outputs say that no page was asked."""
     allow_private_hosts: tuple[str, ...] = ()
     """Hosts that may live at addresses which are not globally routable (a mirror of your own)."""
     threads: int = Field(default=32, ge=1, le=512)
