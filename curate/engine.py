@@ -32,6 +32,7 @@ from curate.recipe import FIRST_LAYER, Pass, Recipe
 from curate.record import Call, write_record
 from curate.shards import Task, decide, needed_columns, run_task
 from curate.stage import Transform
+from curate.stages.download import CONNECT_TO, connect_to
 from curate.store.commit import Commit, load_commits
 from curate.store.digest import bytes_sha256, json_digest
 from curate.store.files import LocalFiles
@@ -62,7 +63,6 @@ def run_inline(
 ) -> Outcome:  # fmt: skip
     """Run a recipe in this process, without Ray; same digests as `run`."""
     files = LocalFiles(to)
-    os.environ.update(_environment(cluster or Cluster()))
 
     def execute(step: Pass, tasks: Sequence[Task]) -> Iterator[Commit]:
         with ExitStack() as closing:
@@ -70,7 +70,8 @@ def run_inline(
             for task in tasks:
                 yield run_task(files, step, transforms, task)
 
-    return _run(recipe, files, execute, limit=limit, watch=watch or Silent(), workers=0)
+    with _surrounded(_environment(cluster or Cluster())):
+        return _run(recipe, files, execute, limit=limit, watch=watch or Silent(), workers=0)
 
 
 def run(
@@ -271,8 +272,27 @@ class _Worker:
 
 
 def _environment(cluster: Cluster) -> dict[str, str]:
-    """Runtime facts for the workers, outside recipe and digests."""
-    return {"CURATE_CONNECT_TO": json.dumps(cluster.connect_to), "NO_ALBUMENTATIONS_UPDATE": "1"}
+    """Runtime facts for the workers, outside recipe and digests.
+
+    Where both say where a host is, the cluster file goes before the user's environment.
+    """
+    hosts = connect_to() | cluster.connect_to
+    return {CONNECT_TO: json.dumps(hosts), "NO_ALBUMENTATIONS_UPDATE": "1"}
+
+
+@contextmanager
+def _surrounded(environment: dict[str, str]) -> Iterator[None]:
+    """With an environment of a run's own, which does not outlive the run."""
+    before = {name: os.environ.get(name) for name in environment}
+    os.environ.update(environment)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value
 
 
 def _start_ray(cluster: Cluster, closing: ExitStack) -> None:

@@ -218,6 +218,24 @@ def test_a_recipe_that_fetches_before_it_judges_is_refused(kinds: list[str], sai
         recipe_from(value, origin="test")
 
 
+def test_the_user_s_environment_says_where_hosts_are_and_the_cluster_file_goes_before(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import os
+
+    from curate import engine
+
+    told = {"a.example": "127.0.0.1:1", "b.example": "127.0.0.1:2"}
+    monkeypatch.setenv("CURATE_CONNECT_TO", json.dumps(told))
+    assert json.loads(engine._environment(Cluster())["CURATE_CONNECT_TO"]) == told
+    cluster = Cluster(connect_to={"b.example": "127.0.0.1:3", "c.example": "127.0.0.1:4"})
+    merged = json.loads(engine._environment(cluster)["CURATE_CONNECT_TO"])
+    assert merged == {"a.example": "127.0.0.1:1", **cluster.connect_to}
+    with serving(recipe(), tmp_path, cluster, Console(quiet=True)) as (ready, placed):
+        assert run_inline(ready, tmp_path, cluster=placed, limit=5).manifest.counts.failed == {}
+    assert json.loads(os.environ["CURATE_CONNECT_TO"]) == told  # a run leaves nothing behind
+
+
 def test_a_worker_that_dies_is_replaced_a_bounded_number_of_times(tmp_path: Path) -> None:
     """The worker is killed while it loads its models, every time: the run ends and says so."""
     import os
