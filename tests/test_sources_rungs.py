@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 from source_fixtures import PD12M, PIPELINES, ROOT, candidates, dumped
@@ -19,6 +20,8 @@ from curate.sources import (
     Yfcc100m,
 )
 from curate.sources.adapter import Adapter
+from curate.sources.assemble import ClaimColumn, ColumnMap, EvidenceColumns, Layout, assemble
+from curate.sources.read import RawBatch
 
 
 @pytest.mark.parametrize(
@@ -95,3 +98,63 @@ def test_only_the_publishers_own_host_gives_the_publishers_rung(tmp_path: Path) 
     asks |= {"query": {"category": "x"}}
     assert Wikimedia(**asks).layout().licenses[0].level == 5
     assert Wikimedia(endpoint="https://wiki.example/api", **asks).layout().licenses[0].level == 4
+
+
+CC = "https://creativecommons.org/licenses/by/4.0/"
+NO_EVIDENCE = {
+    "http_status": [404, 500, 301, "200 OK", 9999, 0, -200, "abc", "2e2"],
+    "retrieved_at": ["yesterday", "2999-01-01", "31.12.2024", 5, "2024-13-01T00:00:00Z", ["2024"]],
+    "response_sha256": ["nothex", "a" * 63, "a" * 65, "g" * 64, {"a": 1}],
+    "final_url": ["javascript:1", "u", "https://", "ftp://a.example/", "data:,", "https://a b/"],
+}
+EVIDENCE = {
+    "http_status": [200, "200", 206.0, None, ""],
+    "retrieved_at": ["2024-01-01", "2024-01-01T10:00:00Z", "2024-01-01 10:00:00.123+02:00", None],
+    "response_sha256": ["a" * 64, "AB" * 32, None],
+    "final_url": ["https://a.example", "http://a.example:8080/?q=1#x", "HTTPS://a.example/", None],
+}
+
+
+def one_claim(name: str, values: list[Any]) -> list[dict[str, Any]]:
+    layout = Layout(
+        source="t", columns=ColumnMap(id="id", url="url"),
+        licenses=(
+            ClaimColumn(column="license", kind="url", level=5,
+                        evidence=EvidenceColumns.model_validate({name: "told"})),
+            ClaimColumn(column="other", kind="url", level=2),
+        ),
+    )  # fmt: skip
+    count = len(values)
+    columns: dict[str, Any] = {"id": list(map(str, range(count))), "told": values}
+    columns |= {"url": ["https://x.org/1"] * count, "license": [CC] * count, "other": [CC] * count}
+    return assemble(RawBatch(count, columns), layout).to_pylist()
+
+
+@pytest.mark.parametrize("name", NO_EVIDENCE)
+def test_a_claim_without_an_answer_that_held_it_is_none(name: str) -> None:
+    for row, value in zip(one_claim(name, NO_EVIDENCE[name]), NO_EVIDENCE[name], strict=True):
+        assert row["defect"] == "malformed:evidence", value
+        assert [claim["level"] for claim in row["claims"]] == [0, 2], value
+    statuses = [row["claims"][0]["http_status"] for row in one_claim("http_status", [404, 9999])]
+    assert statuses == [404, None], "what was answered stays to be read"
+
+
+@pytest.mark.parametrize("name", EVIDENCE)
+def test_evidence_that_fits_is_kept_as_it_is(name: str) -> None:
+    rows = one_claim(name, EVIDENCE[name])
+    assert [row["defect"] for row in rows] == [None] * len(rows)
+    assert {row["claims"][0]["level"] for row in rows} == {5}
+
+
+def test_evidence_of_a_claim_that_nobody_makes_harms_no_other() -> None:
+    layout = Layout(
+        source="t", columns=ColumnMap(url="url"),
+        licenses=(
+            ClaimColumn(column="a", kind="url", level=5,
+                        evidence=EvidenceColumns(http_status="status")),
+            ClaimColumn(column="b", kind="url", level=4),
+        ),
+    )  # fmt: skip
+    columns: dict[str, Any] = {"url": ["https://x.org/1"], "a": [None], "b": [CC], "status": [404]}
+    [row] = assemble(RawBatch(1, columns), layout).to_pylist()
+    assert row["defect"] is None and [claim["level"] for claim in row["claims"]] == [4]

@@ -19,6 +19,7 @@ from curate import columns as c
 from curate.license import SOURCE_KINDS
 from curate.license.evidence import DECLARATION
 from curate.sources import keys
+from curate.sources.proof import improper, statuses
 from curate.sources.read import RawBatch
 from curate.sources.text import Text, to_entries, to_json_text, to_numbers, to_text
 
@@ -275,22 +276,23 @@ def _caption_column(values: pa.Array, entry: CaptionColumn) -> pa.StructArray:
 def _claims(batch: RawBatch, layout: Layout) -> tuple[pa.Array, dict[int, bytes], dict[int, bytes]]:
     """The licence claims of each row, one for each licence column that says something.
 
-    Beside them the rows whose claim, and the rows whose evidence, is no text that fits.
+    Beside them the rows whose claim, and the rows whose evidence of a claim, does not fit. A claim
+    without an answer that held it stands on rung 0.
     """
     bad: dict[int, bytes] = {}
     unproven: dict[int, bytes] = {}
     pieces = []
     for entry in layout.licenses:
         text = to_json_text(batch.columns[entry.column])
-        evidence = {
-            name: _read(batch, column, numbers=name == "http_status")
-            for name, column in entry.evidence.model_dump().items()
-            if column is not None
-        }
+        columns = entry.evidence.model_dump().items()
+        evidence = {name: _read(batch, column) for name, column in columns if column is not None}
+        wanting = _wanting(text.values, evidence)
         bad |= text.bad
-        for told in evidence.values():
-            unproven |= told.bad
+        unproven |= wanting
         values = {name: told.values for name, told in evidence.items()}
+        if wanting:
+            levels = [0 if row in wanting else entry.level for row in range(batch.rows)]
+            values["level"] = pa.array(levels, pa.int8())
         pieces.append(_claim_column(text.values, values, entry, layout))
     claims = pa.chunked_array(pieces, c.CLAIM).combine_chunks()
     rows = np.tile(np.arange(batch.rows), len(pieces))
@@ -318,16 +320,18 @@ def _claim_column(
         elif field.name not in evidence:
             parts.append(pa.repeat(everywhere, len(values)))
         else:
-            own = _fits(evidence[field.name], field.type)
+            own = evidence[field.name]
+            own = statuses(own, field.type) if field.name == "http_status" else own
             parts.append(own if everywhere.as_py() is None else pc.fill_null(own, everywhere))
     return pa.StructArray.from_arrays(parts, fields=list(c.CLAIM))
 
 
-def _fits(values: pa.Array, kind: pa.DataType) -> pa.Array:
-    """Values as `kind`; numbers that no HTTP status can be are left out."""
-    if not pa.types.is_integer(kind):
-        return values
-    return pc.if_else(pc.less(values, 1000), values, None).cast(kind)
+def _wanting(claims: pa.Array, evidence: Mapping[str, Text]) -> dict[int, bytes]:
+    """The rows with a claim whose evidence has a value that cannot be any."""
+    wrong: dict[int, bytes] = {}
+    for name, told in evidence.items():
+        wrong |= told.bad | improper(name, told.values)
+    return {row: digest for row, digest in wrong.items() if claims[row].is_valid}
 
 
 def _sorted_by_row(
