@@ -1,206 +1,133 @@
 """HTML and dataset cards: machine-readable licence links first, visible words against them.
 
-A link that carries rel="license" speaks for the item; the words around it may only contradict. A
-link that nothing ties to the work counts only if the words around it are a licence statement.
+A link that carries rel="license" speaks for the item; the words around it may only contradict. Its
+sentence is read as free text is, with the tool's own name in the place of the link. A link that
+nothing ties to the work counts only if the words around it are a licence statement.
 """
 
 from __future__ import annotations
 
 import re
-from html import unescape
+from functools import cache
 from typing import Final
 
 from curate.license.answer import Parsed, accepted, ambiguous, rejected
-from curate.license.caveats import PICTURE
+from curate.license.caveats import PICTURE, RESERVED
+from curate.license.page import BREAK, CHOICE, CLOSES, FIGURE, JOINT, OPENS, Page
 from curate.license.sources import json_of
 from curate.license.spdx import spdx_id
 from curate.license.text import LIMIT, parse_text
-from curate.license.tools import tool
+from curate.license.tools import Tool, tool
 from curate.license.urls import parse_url
 from curate.license.words import LICENCE, word_set
 
 HTML_LIMIT: Final = 32768
 HEADER_LIMIT: Final = 4096
+_TAGS: Final = 2000
+_VISIBLE: Final = 16384
+"""Longer pages are about more than one item."""
 _LINKS: Final = 50
-_SILENT: Final = word_set(
-    "script style template noscript textarea iframe object svg title del s strike"
-)
-_VOID: Final = word_set("area base br col embed hr img input link meta source track wbr")
-_RELATIONS: Final = word_set("license cc:license dct:license dcterms:license xhv:license "
-                              "schema:license")  # fmt: skip
-_NAMES: Final = word_set("dc.rights dcterms.license dcterms.rights dc.rights.license license "
-                          "cc:license dct:license dcterms:rights")  # fmt: skip
+_OWN: Final = 4
+"""Sentences around licence links that are read one by one; more are read together."""
+_LABELS: Final = 6
+"""Different texts of links to one licence, or notices: more are no statement about one item."""
+_NEAR: Final = 300
+"""Characters of a sentence read on each side of a licence link."""
 _GRANTING: Final = LICENCE | word_set("under rights terms this work photo image")
-
-
 _SCOPED = re.compile(
     r"\b(?:texts?|data|datasets?|databases?|metadata|code|software|audio|music|documentation)"
-    r"(?: \w+){0,2} (?:is|are|under|licen[sc]ed|available)\b",
+    r"(?: \w+){0,2} (?:is|are|under|licen[sc]ed|available)\b"
+    r"|\b(?:themes?|templates?|skins?|layouts?|designs?|fonts?|icons?|emojis?|stylesheets?|css|"
+    r"texts?|articles?|wordpress|plugins?|learn|read about)\b",
     re.IGNORECASE,
 )
 """Visible words by which a marked link speaks of something else than the picture."""
-_TAG = re.compile(
-    r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
-    r"(?P<rest>(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)>"
+_SITE = re.compile(r"\b(?:web ?sites?|sites?|blogs?|pages?|contents?|texts?|articles?)\b", re.I)
+_COPYRIGHT = re.compile(r"©|\(c\)|\bcopyright(?:ed)?\b", re.IGNORECASE)
+_PICTURES = re.compile(r"\b(?:photos|photographs|pictures|images|illustrations|artworks)\b", re.I)
+_RELEVANT = re.compile(
+    r"licen|copyright|©|rights|commons|\bcc\b|permission|commercial|\b(?:re)?use\b", re.IGNORECASE
 )
-_TAG_START = re.compile(r"</?[a-zA-Z]")
-_RAW: Final = {
-    name: re.compile(rf"</{name}\b", re.I)
-    for name in ("script", "style", "textarea", "title", "noscript", "iframe")
+_CHOOSER = re.compile(
+    r"Based on a work at [\s\x06\x0e]*[^\s\x0e]+|Permissions beyond the scope of this licen[sc]e "
+    r"may be available at [\s\x06\x0e]*[^\s\x0e]+|\((?:opens|external)[^()]{0,40}\)",
+    re.IGNORECASE,
+)
+"""What the form of Creative Commons adds behind a grant, and it takes nothing away."""
+_ADDRESSED = re.compile(r"<[/a-z]|\b(?:href|rel|src|class)\s*=", re.IGNORECASE)
+_SIGN = re.compile(rf"[{OPENS}{CLOSES}{CHOICE}{FIGURE}{JOINT}{BREAK}\n]")
+_LINK = re.compile(rf"{OPENS}[^{CLOSES}]*{CLOSES}")
+_END = re.compile(r"\n|(?<=[.!?。;])\s+")
+_BADGE = re.compile(r"/[lp]/([a-z+-]+)/(?:([0-9]\.[0-9])/)?")
+_ELEMENT: Final = {
+    "nc": re.compile(r"(?<![a-z])nc(?![a-z])|non-?_?commercial", re.IGNORECASE),
+    "nd": re.compile(r"(?<![a-z])nd(?![a-z])|no-?_?deriv", re.IGNORECASE),
+    "sa": re.compile(r"(?<![a-z])sa(?![a-z])|share-?_?alike", re.IGNORECASE),
 }
-_TELLING = re.compile(r"licen|commons|hidden|display|visib|rights|artlibre|gnu\.|spdx|&", re.I)
-_ATTRIBUTE = re.compile(
-    r"([a-zA-Z_:@][\w:.-]*+)(?:\s*+=\s*+(?:\"([^\"]*+)\"|'([^']*+)'|([^\s\"'=<>`]++)))?+"
+_WEAK: Final = word_set(
+    "versionless no_tool public_domain port_unclear unrecognised no_marker empty "
+    "incomplete_version port_missing unclear_statement hidden_characters"
 )
-
-
-class _Page:
-    """Licence links, other links and the visible text of a fragment, in one pass over its tags.
-
-    What is hidden (comments, scripts, templates, `hidden`, `display:none`) says nothing.
-    """
-
-    def __init__(self, source: str) -> None:
-        self.marked: list[str] = []
-        self.linked: list[str] = []
-        self.text: list[str] = []
-        self._hidden: list[str] = []
-        self._described: list[str] = []
-        self._read(_without_comments(source))
-
-    def _read(self, source: str) -> None:
-        """One pass, as browsers read: a tag that never ends takes the rest of the page with it."""
-        position = 0
-        while start := self._next(source, position):
-            self._say(source[position : start.start()])
-            tag = _TAG.match(source, start.start())
-            if tag is None:
-                return
-            position = tag.end()
-            name, rest = tag["name"].lower(), tag["rest"]
-            if tag["close"]:
-                self._close(name)
-            else:
-                self._open(name, _attributes(rest) if _TELLING.search(rest) else {}, rest)
-        self._say(source[position:])
-
-    def _next(self, source: str, position: int) -> re.Match[str] | None:
-        """The next tag; inside a script or the like only its own end counts."""
-        raw = self._hidden[-1] if self._hidden and self._hidden[-1] in _RAW else None
-        return (_RAW[raw] if raw else _TAG_START).search(source, position)
-
-    def _say(self, data: str) -> None:
-        if not self._hidden and data:
-            self.text.append(unescape(data))
-        elif self._hidden == ["script"] and self._described:
-            self._described[-1] += data
-
-    def _open(self, name: str, values: dict[str, str], rest: str) -> None:
-        closed = rest.endswith("/")
-        if self._hidden:
-            if name == self._hidden[-1] and not closed:
-                self._hidden.append(name)
-            return
-        style = values.get("style", "").replace(" ", "").lower()
-        unseen = "hidden" in values or "display:none" in style or "visibility:hidden" in style
-        if not unseen:
-            self._collect(name, values)
-        if name == "script" and "ld+json" in rest.lower():
-            self._described.append("")
-        if (name in _SILENT or unseen) and name not in _VOID and not closed:
-            self._hidden.append(name)
-
-    def _close(self, name: str) -> None:
-        if self._hidden and name == self._hidden[-1]:
-            self._hidden.pop()
-            if name == "script" and self._described:
-                for picture, target in _licences_in(json_of(self._described.pop())):
-                    (self.marked if picture else self.linked).append(target)
-
-    def _collect(self, name: str, values: dict[str, str]) -> None:
-        relations = set(values.get("rel", "").lower().split())
-        properties = set(values.get("property", "").lower().split())
-        item = values.get("itemprop", "").lower().split()
-        named = values.get("name", "").lower() in _NAMES and name == "meta"
-        target = values.get("href") or values.get("content") or values.get("resource") or ""
-        if relations & _RELATIONS or properties & _RELATIONS or "license" in item or named:
-            if target:
-                self.marked.append(target)
-        elif name == "a" and values.get("href"):
-            self.linked.append(values["href"])
-
-
-_PICTURES: Final = word_set(
-    "imageobject photograph creativework visualartwork painting drawing mediaobject image"
-)
-
-
-def _licences_in(value: object) -> list[tuple[bool, str]]:
-    """What JSON-LD names as `license`, at any depth, and whether its subject may be a picture."""
-    if isinstance(value, list):
-        return [found for entry in value for found in _licences_in(entry)]
-    if not isinstance(value, dict):
-        return []
-    types = value.get("@type") or []
-    listed = [types] if isinstance(types, str) else types if isinstance(types, list) else []
-    picture = not listed or any(str(kind).lower() in _PICTURES for kind in listed)
-    found = []
-    for name, entry in value.items():
-        for one in entry if isinstance(entry, list) else [entry]:
-            target = (one.get("@id") or one.get("url")) if isinstance(one, dict) else one
-            if name == "license" and isinstance(target, str):
-                found.append((picture, target))
-        found += _licences_in(entry)
-    return found
-
-
-def _without_comments(source: str) -> str:
-    """The source up to an unclosed comment, without the closed ones."""
-    kept, position = [], 0
-    while (begin := source.find("<!--", position)) >= 0:
-        kept.append(source[position:begin])
-        end = source.find("-->", begin + 4)
-        if end < 0:
-            return "".join(kept)
-        position = end + 3
-    return "".join([*kept, source[position:]])
-
-
-def _attributes(source: str) -> dict[str, str]:
-    """Attributes by lower-case name; the first of two with one name counts, as in browsers."""
-    values: dict[str, str] = {}
-    for match in _ATTRIBUTE.finditer(source):
-        value = match[2] or match[3] or match[4] or ""
-        values.setdefault(match[1].lower(), unescape(value))
-    return values
+"""Why words name no tool, without a word against the one that a link names."""
+_AGAINST: Final = word_set("negated all_rights_reserved contradiction conflict")
 
 
 def parse_html(text: str) -> Parsed:
     """The licence that a fragment of HTML states of its item."""
-    if len(text) > HTML_LIMIT:
+    if len(text) > HTML_LIMIT or text.count("<") > _TAGS:
         return rejected("too_long", text[:80])
     if not text.strip():
         return rejected("empty")
+    if text.lstrip()[:1] in "[{" and json_of(text) is not None:
+        return rejected("malformed", text)
     if "<" not in text:
         answer = parse_text(text)
         shown = "&lt;" in text.lower() and answer.id is not None
         return ambiguous("unclear_statement", text) if shown else answer
-    reader = _Page(text)
-    words = " ".join(" ".join(reader.text).replace("\xad", "").split())
-    said = _said(words, text)
-    if reader.marked:
-        answer = _from_links(reader.marked, said)
-        scoped = _SCOPED.search(words[:LIMIT]) and not PICTURE.search(words[:LIMIT])
-        return ambiguous("contradiction", words) if answer.id and scoped else answer
-    linked = list(dict.fromkeys(reader.linked))[: _LINKS + 1]
-    links = [link for link in linked if parse_url(link).reason != "not_a_licence_url"]
-    if not links:
-        return said
-    answer = _from_links(links, said)
-    granting = said.id is not None or set(re.findall(r"[^\W\d_]+", words.lower())) & _GRANTING
-    if answer.status == "ok" and not granting:
-        return ambiguous("unmarked_link", links[0])
+    page = Page(text)
+    linked = list(dict.fromkeys(page.linked))[: _LINKS + 1]
+    licences = [link for link in linked if parse_url(link).reason != "not_a_licence_url"]
+    if page.marked:
+        answer = _from_links(page.marked)
+        others = [parse_url(link) for link in licences]
+        if answer.id and any(other.id not in (None, answer.id) for other in others):
+            return ambiguous("conflict", " | ".join(licences))
+        return _weighed(answer, page)
+    if not licences:
+        return _from_words(page, text)
+    answer = _weighed(_from_links(licences), page)
+    words = _words(page.text)
+    granting = set(re.findall(r"[^\W\d_]+", words.lower())) & _GRANTING
+    if answer.status == "ok" and not granting and _said(words, text).id is None:
+        return ambiguous("unmarked_link", licences[0])
     return answer
+
+
+def _from_links(links: list[str]) -> Parsed:
+    """The one tool that all links name."""
+    links = list(dict.fromkeys(links))
+    if len(links) > _LINKS:
+        return ambiguous("conflict", " | ".join(links[:3]))
+    answers = [parse_url(link) for link in links]
+    known = [answer for answer in answers if answer.status != "reject"]
+    if not known:
+        return answers[0]
+    if len({(answer.id, answer.family) for answer in known}) > 1 or len(known) < len(answers):
+        return ambiguous("conflict", " | ".join(links))
+    first = known[0]
+    return accepted(tool(first.id), "markup", links[0]) if first.id else first
+
+
+# --- words without a link -----------------------------------------------------------------------
+def _words(text: str) -> str:
+    """Text in one line, each sign of the reader a space."""
+    plain = _SIGN.sub(" ", text)
+    return " ".join(plain.replace("\xad", "").split())
+
+
+def _tight(text: str) -> str:
+    """The same text with words that only inline tags split put together."""
+    return _words(re.sub(rf"(?<=[^\W\d_]){JOINT}+(?=[^\W\d_])", "", text))
 
 
 def _said(words: str, source: str) -> Parsed:
@@ -213,32 +140,192 @@ def _said(words: str, source: str) -> Parsed:
     return rejected("all_rights_reserved" if reserved else "unrecognised", words)
 
 
-def _from_links(links: list[str], said: Parsed) -> Parsed:
-    """One tool in all links, and visible words that do not speak against it."""
-    links = list(dict.fromkeys(links))
-    if len(links) > _LINKS:
-        return ambiguous("conflict", " | ".join(links[:3]))
-    answers = [parse_url(link) for link in links]
-    known = [answer for answer in answers if answer.status != "reject"]
-    if not known:
-        return answers[0]
-    if len({(answer.id, answer.family) for answer in known}) > 1 or len(known) < len(answers):
-        return ambiguous("conflict", " | ".join(links))
-    first = known[0]
-    if first.id is None:
-        return first
-    if said.id not in (None, first.id):
-        return ambiguous("conflict", f"{links[0]} | {said.matched or ''}")
-    if said.reason == "negated":
-        return rejected("negated", said.matched or "")
-    weak = ("versionless", "no_tool", "public_domain", "port_unclear", "unrecognised", "no_marker",
-            "empty", "incomplete_version", "port_missing", "unclear_statement", "hidden_characters")  # fmt: skip
-    if said.id is None and said.reason not in weak:
-        return ambiguous("contradiction", said.matched or "")
-    family = tool(first.id).family
-    if said.family and said.family != family:
-        return ambiguous("conflict", f"{links[0]} | {said.matched or ''}")
-    return accepted(tool(first.id), "markup", links[0])
+def _from_words(page: Page, source: str) -> Parsed:
+    """What a page without licence links states in visible words and rights notices."""
+    words, tight = _words(page.text), _tight(page.text)
+    said = _said(words, source)
+    if said.id is not None:
+        whole = said if tight == words else _said(tight, source)
+        if whole.reason in _AGAINST:
+            return whole
+        if CHOICE in page.text or _ADDRESSED.search(words):
+            return ambiguous("unclear_statement", words)
+        return _weighed(said, page) if page.notices or page.aside else said
+    noted = [parse_text(notice) for notice in page.notices]
+    named = next((answer for answer in noted if answer.id is not None), None)
+    if named is None or said.reason not in _WEAK:
+        reserved = [answer for answer in noted if answer.reason == "all_rights_reserved"]
+        return reserved[0] if reserved and said.reason == "unrecognised" else said
+    return _weighed(named, page)
+
+
+# --- words against a tool -----------------------------------------------------------------------
+def _weighed(answer: Parsed, page: Page) -> Parsed:
+    """The answer, unless a word of the page speaks against it."""
+    if answer.id is None:
+        return answer
+    found = tool(answer.id)
+    if page.struck or any(RESERVED.search(words) for words in page.aside):
+        return ambiguous("contradiction", answer.matched or "")
+    if any(_other_badge(found, source) for source in page.badges):
+        return ambiguous("conflict", f"{answer.matched} | {' '.join(page.badges)}")
+    links = list(dict.fromkeys(_words(link) for link in _LINK.findall(page.text)))
+    labels = list(dict.fromkeys([*links, *page.labels]))
+    notices = list(dict.fromkeys(page.notices))
+    if len(labels) > _LABELS or max(map(len, labels), default=0) > _NEAR:
+        return ambiguous("unclear_statement", " | ".join(labels))
+    if sum(map(len, notices)) > LIMIT or len(notices) > _LABELS:
+        return ambiguous("unclear_statement", " | ".join(notices))
+    if any(_SCOPED.search(link) and not PICTURE.search(link) for link in links):
+        return ambiguous("contradiction", " | ".join(links))
+    for label in labels:
+        against = _against(found, label)
+        if against is not None:
+            return against
+    if any(_against(found, notice, elements=False) for notice in notices):
+        return ambiguous("contradiction", " | ".join(notices))
+    if len(page.text) > _VISIBLE:
+        return ambiguous("unclear_statement", page.text)
+    text = _CHOOSER.sub(" ", _LINK.sub(OPENS, page.text))
+    return _around(found, text) or _elsewhere(found, text, page.text) or answer
+
+
+@cache
+def _name(found: Tool) -> str:
+    """A name that free text knows the tool by; where it knows none, one for the words around."""
+    for name in (found.identifier, found.id):
+        if parse_text(f"This work is licensed under a {name}.").id == found.id:
+            return name
+    return "CC BY 4.0"
+
+
+@cache
+def _elements(found: Tool) -> frozenset[str]:
+    return frozenset(e for e in ("nc", "nd", "sa") if getattr(found, e))
+
+
+def _other_badge(found: Tool, source: str) -> bool:
+    """Whether a badge's address names elements that the tool has not, or another tool."""
+    named = _BADGE.search(source)
+    if named is not None and found.unit:
+        return named[1] != found.unit or named[2] not in (None, found.version)
+    file = source.rpartition("/")[2]
+    return any(e not in _elements(found) and _ELEMENT[e].search(file) for e in _ELEMENT)
+
+
+def _against(found: Tool, words: str, *, elements: bool = True) -> Parsed | None:
+    """Why the words of a link, of its badge or of a notice speak against a tool, or None."""
+    if not words:
+        return None
+    own = parse_text(words[:LIMIT])
+    if own.id is not None:
+        return None if own.id == found.id else ambiguous("conflict", words)
+    if own.family and own.family != found.family:
+        return ambiguous("conflict", words)
+    if own.reason not in _WEAK:
+        return ambiguous("contradiction", words)
+    if elements and any(e not in _elements(found) and _ELEMENT[e].search(words) for e in _ELEMENT):
+        return ambiguous("conflict", words)
+    beside = parse_text(f"{_name(found)}. {words[:_NEAR]}")
+    bad = beside.reason in _AGAINST - {"conflict"} or beside.reason == "uncertain"
+    return ambiguous("contradiction", words) if bad else None
+
+
+def _around(found: Tool, text: str) -> Parsed | None:
+    """Why the sentences in which licence links stand are no grant, or None."""
+    name = f" {_name(found)} "
+    for line in _own_sentences(text):
+        near = line[max(0, line.find(OPENS) - _NEAR) : line.rfind(OPENS) + _NEAR]
+        much = CHOICE in near or len(near) > LIMIT
+        if much or (_SCOPED.search(near) and not PICTURE.search(near)):
+            return ambiguous("contradiction", _words(near.replace(OPENS, name)))
+        spaced, tight = (read(near.replace(OPENS, name)) for read in (_words, _tight))
+        answer = parse_text(spaced)
+        whole = answer if tight == spaced else parse_text(tight)
+        worse = next((a for a in (answer, whole) if a.reason in _AGAINST), answer)
+        if worse.reason == "negated":
+            return rejected("negated", spaced)
+        if worse.id is None or worse.id != _read_as(found):
+            return ambiguous("contradiction", spaced)
+    return None
+
+
+def _own_sentences(text: str) -> list[str]:
+    """The sentences with a sign for a licence link; a line that is only a badge is one."""
+    lines = [_after_badge(line) for line in text.split("\n") if OPENS in line]
+    own = [line for line in _END.split("\n".join(lines)) if OPENS in line]
+    return own if len(own) <= _OWN else [*own[:_OWN], " ".join(own[_OWN:])]
+
+
+def _after_badge(line: str) -> str:
+    behind = line.strip(f" {JOINT}")[1:].lstrip(f" {JOINT}")
+    badge = line.strip(f" {JOINT}").startswith(OPENS) and behind.startswith(BREAK)
+    return f"{OPENS}\n{behind[1:]}" if badge else line
+
+
+def _elsewhere(found: Tool, text: str, shown: str) -> Parsed | None:
+    """Why anything else on the page speaks against a tool, or None. `shown`: links in words."""
+    name = _name(found)
+    whole = f"{name}. {_words(text.replace(OPENS, f' {name} '))}"
+    if RESERVED.search(whole) or RESERVED.search(shown) or _others_picture(found, text):
+        return ambiguous("contradiction", _words(shown))
+    answer = parse_text(whole if len(whole) <= LIMIT else _nearest(name, text))
+    if answer.reason == "uncertain" and len(whole) <= LIMIT:
+        answer = parse_text(_nearest(name, text))
+    if answer.id == _read_as(found) or answer.reason == "unclear_statement":
+        return None
+    words = _words(_CHOOSER.sub(" ", shown))
+    if answer.id is None and answer.reason != "uncertain" and answer.reason not in _AGAINST:
+        weak = parse_text(words[:LIMIT]).reason in _WEAK
+        return None if weak else ambiguous("contradiction", words)
+    return ambiguous("contradiction" if answer.id is None else "conflict", words)
+
+
+def _nearest(name: str, text: str) -> str:
+    """The sentences of a page that may be about rights or pictures, as far as one text goes."""
+    told, length = [], 0
+    for part in _END.split(text):
+        if len(part) > 1 and length < LIMIT and _telling(part):
+            told.append(part)
+            length += len(part)
+    return f"{name}. {_words('. '.join(told).replace(OPENS, f' {name} '))}"[:LIMIT]
+
+
+def _telling(part: str) -> bool:
+    """Whether a sentence may be about rights or pictures."""
+    return OPENS in part or bool(_RELEVANT.search(part) or PICTURE.search(part[:LIMIT]))
+
+
+def _others_picture(found: Tool, text: str) -> bool:
+    """Whether a notice apart from the licence keeps the copyright of pictures."""
+    lines = text.split("\n")
+    kept = [line for line in lines if _COPYRIGHT.search(line)]
+    own = [line[:LIMIT] for line in lines if OPENS in line][:_OWN] if kept else []
+    site = any(_SITE.search(line) and not PICTURE.search(line) for line in own)
+    for count, line in enumerate(kept):
+        if count >= _LABELS:
+            return True
+        if parse_text(_words(line)[:_NEAR]).id == found.id:
+            continue
+        _, same, behind = line.rpartition(OPENS)
+        near = _beside_sign(behind)
+        later = _END.split(near, maxsplit=1)[1:]
+        if same and near and (_PICTURES.search(near) or any(map(PICTURE.search, later))):
+            return True
+        if not same and (site or FIGURE in line or PICTURE.search(near)):
+            return True
+    return False
+
+
+def _beside_sign(text: str) -> str:
+    """The words on both sides of a copyright sign, or nothing where there is none."""
+    sign = _COPYRIGHT.search(text)
+    return text[max(0, sign.start() - _NEAR) : sign.end() + _NEAR] if sign else ""
+
+
+@cache
+def _read_as(found: Tool) -> str | None:
+    return parse_text(_name(found)).id
 
 
 _CARD_LINE = re.compile(r"^license[ \t]*:[ \t]*(.*?)[ \t]*$", re.MULTILINE)
