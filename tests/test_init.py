@@ -188,3 +188,40 @@ def test_the_output_of_img2dataset_is_read_and_not_fetched_again(tmp_path: Path)
     stages = [stage.kind for stage in recipe.passes[0].stages]
     assert "read_file" in stages
     assert "download" not in stages
+
+
+def test_the_file_of_yfcc100m_is_known_by_its_name(tmp_path: Path) -> None:
+    file = shutil.copy(FIXTURES / "yfcc100m" / "yfcc100m_dataset", tmp_path)
+    recipe = loaded(guess(file))
+    assert recipe.source.kind == "yfcc100m"
+    assert len(list(recipe.source.candidates())) > 0
+
+
+@pytest.mark.parametrize("struct", [True, False])
+def test_a_parquet_file_that_holds_its_pictures_is_read(tmp_path: Path, struct: bool) -> None:
+    bodies = [b"picture 1", b"picture 2"]
+    held = [{"bytes": body, "path": None} for body in bodies] if struct else bodies
+    columns = {"img": held, "text": ["a dog in the park today", "b"], "license": [BY, BY]}
+    pq.write_table(pa.table(columns), tmp_path / "a.parquet")
+    found = guess(tmp_path / "a.parquet")
+    source = loaded(found).source
+    assert (source.kind, source.image, source.columns.captions) == ("huggingface", "img", ("text",))
+    [table] = source.candidates()
+    assert [claim[0]["level"] for claim in table["claims"].to_pylist()] == [2, 2]
+    assert [s.kind for s in loaded(found).passes[0].stages].count("read_file") == 1
+
+
+def test_photo_objects_of_flickr_are_known_without_their_secret(tmp_path: Path) -> None:
+    row = {"id": "1", "owner": "1@N00", "license": "4", "url_l": "https://live.example/1_b.jpg"}
+    assert guess(jsonl(tmp_path / "f.jsonl", [row])).kind == "flickr"
+    own = {"id": "1", "owner": "me", "license": BY, "url": "https://a.example/1.jpg"}
+    assert guess(jsonl(tmp_path / "own.jsonl", [own])).kind == "table"
+
+
+def test_a_first_draft_gives_no_claim_a_rung_that_it_may_not_have(tmp_path: Path) -> None:
+    row = json.loads((FIXTURES / "pd12m" / "rows.jsonl").read_text().splitlines()[0])
+    del row["mime_type"]
+    found = guess(jsonl(tmp_path / "like-pd12m.jsonl", [row | {"license": BY}]))
+    [claim] = loaded(found).source.licenses
+    assert (found.kind, claim.level) == ("table", 2)
+    assert "raise it only if you know" in write_recipe(found)

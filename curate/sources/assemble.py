@@ -330,7 +330,7 @@ def _wanting(claims: pa.Array, evidence: Mapping[str, Text]) -> dict[int, bytes]
     """The rows with a claim whose evidence has a value that cannot be any."""
     wrong: dict[int, bytes] = {}
     for name, told in evidence.items():
-        wrong |= told.bad | improper(name, told.values)
+        wrong |= dict(told.bad) | improper(name, told.values)
     return {row: digest for row, digest in wrong.items() if claims[row].is_valid}
 
 

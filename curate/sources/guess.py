@@ -18,9 +18,9 @@ import yaml
 from curate.errors import MissingInput, RecipeError
 from curate.sources.base import existing
 from curate.sources.folder import PICTURES
-from curate.sources.known import CARRYING, by_columns, by_files, kinds
+from curate.sources.known import CARRYING, by_columns, by_files, by_name, kinds
 from curate.sources.read import SUFFIXES, Format, column_names, table_files
-from curate.sources.sniff import Column, license_kind, sample, score
+from curate.sources.sniff import Column, license_kind, picture_column, sample, score
 
 ROLES: Final = (
     "url", "path", "id", "landing_url", "creator_url", "width", "height", "caption", "title",
@@ -30,6 +30,8 @@ ORDER: Final = (
     "id", "url", "path", "landing_url", "title", "creator", "creator_url", "caption", "width",
     "height",
 )  # fmt: skip
+_SIZES: Final = frozenset({"path", "width", "height"})
+"""Roles that a set with its pictures in it fills by itself."""
 
 
 @dataclass(frozen=True)
@@ -76,7 +78,7 @@ def guess(path: str | Path) -> Guess:
     name = (
         re.sub(r"[^A-Za-z0-9._-]+", "-", path.stem or path.resolve().name).strip("-.") or "source"
     )
-    known = by_files(path) if path.is_dir() else None
+    known = by_files(path) if path.is_dir() else by_name(path)
     if known is not None:
         return Guess(path, known, name)
     if path.is_dir() and _holds(path, PICTURES):
@@ -89,9 +91,15 @@ def guess(path: str | Path) -> Guess:
     known = by_columns(column_names(file, format))
     if known is not None:
         return Guess(path, known, name, format)
-    columns = sample(file, format)
+    held = picture_column(file, format)
+    columns = sample(file, format, without=held)
     licenses = _licenses(columns)
     taken = {pick.column for pick in licenses}
+    if held is not None:
+        kept = [column for column in columns if column.name not in taken]
+        picks = {role: pick for role, pick in _picks(kept).items() if role not in _SIZES}
+        picks["image"] = Pick(held, "it holds the pictures themselves")
+        return Guess(path, "huggingface", name, format, picks, licenses)
     picks = _picks([column for column in columns if column.name not in taken])
     if "url" not in picks and "path" not in picks:
         names = ", ".join(repr(column.name) for column in columns)
@@ -152,14 +160,26 @@ def _known(found: Guess) -> str:
     worth = [f"  # {line}" for line in textwrap.wrap(class_.WORTH, 94)]
     lines = ["source:", f"  kind: {found.kind}  # recognised by its names", *worth,
              f"  path: {_quoted(str(found.path))}"]  # fmt: skip
-    if found.kind in CARRYING:
+    if "image" in found.columns:
+        lines += _held(found)
+    elif found.kind in CARRYING:
         lines += ["  # Say which column holds the licence; without one no row has a claim:",
-                  "  # licenses: [{column: license_url, kind: url, level: 4}]"]  # fmt: skip
+                  "  # licenses: [{column: license_url, kind: url, level: 2}]  # 4: a copy of the publisher's"]  # fmt: skip
     elif "dump" in class_.model_fields and loses:
         lines += ["  # Are these the publisher's own files? Say so, or they count as a copy:",
                   "  # dump: {url: https://…, date: 2025-01-31, sha256: …}"]  # fmt: skip
     fetch = "read_file" if found.kind in CARRYING else "download"
     return "\n".join(lines) + "\n" + _passes(found, fetch)
+
+
+def _held(found: Guess) -> list[str]:
+    """What a set that holds its pictures says beside them: which columns, and which claims."""
+    image = found.columns["image"]
+    lines = [f"  image: {_quoted(image.column)}  # {_plain(image.why)}", "  columns:"]
+    lines += _column_lines(found)
+    if "caption" not in found.columns:
+        lines.append("    captions: []  # no column looks like a caption")
+    return [*lines, *_license_lines(found)]
 
 
 def _folder(found: Guess) -> str:
@@ -184,6 +204,15 @@ def _table(found: Guess) -> str:
         "  # retrieved_at: 2025-01-31  # when you got the table, if you know: it is evidence",
         "  columns:",
     ]
+    lines += _column_lines(found)
+    if found.unused:
+        lines.append(f"  # not used: {', '.join(map(_quoted, found.unused))}")
+    return "\n".join([*lines, *_license_lines(found)]) + "\n"
+
+
+def _column_lines(found: Guess) -> list[str]:
+    """One line a role, with the reason and the columns that could have been meant."""
+    lines: list[str] = []
     for role in ORDER:
         pick = found.columns.get(role)
         if pick is None:
@@ -196,9 +225,7 @@ def _table(found: Guess) -> str:
         lines.append(f"    {value}  # {_plain(pick.why)}")
         if pick.others:
             lines.append(f"    # or: {', '.join(map(_quoted, pick.others))}")
-    if found.unused:
-        lines.append(f"  # not used: {', '.join(map(_quoted, found.unused))}")
-    return "\n".join([*lines, *_license_lines(found)]) + "\n"
+    return lines
 
 
 def _license_lines(found: Guess) -> list[str]:
@@ -215,11 +242,11 @@ def _license_lines(found: Guess) -> list[str]:
         lines += [
             f"    {off}- column: {_quoted(pick.column)}  # {_plain(pick.why)}",
             f"    {off}  kind: {pick.kind}  # how its values are read",
-            f"    {off}  level: 4  # the publisher's value, in a copy; see below",
+            f"    {off}  level: 2  # what is said about the page, until you know better; see below",
         ]
     lines += [
-        "    # level 5: this table is the publisher's own; 2: it speaks of the page, not of the picture;",
-        "    # 1: free text found nearby. The default policy asks for 3.",
+        "    # level 5: this table is the publisher's own; 4: a copy of it; 3: markup about the picture;",
+        "    # 1: free text found nearby. The default policy asks for 3: raise it only if you know.",
     ]
     return lines
 

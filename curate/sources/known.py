@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Final, get_args
 
 from curate.sources import AnySource, Source
 from curate.sources.adapter import Adapter
 from curate.sources.assemble import Layout
+from curate.sources.flickr import SIZES
 
 SIGNS: Final[Mapping[str, frozenset[str]]] = {
     "fondant": frozenset({"image_url", "alt_text", "webpage_url", "license_type"}),
@@ -18,9 +20,13 @@ SIGNS: Final[Mapping[str, frozenset[str]]] = {
     "laion": frozenset({"URL", "TEXT", "similarity"}),
     "openverse": frozenset({"foreign_landing_url", "license", "license_version", "provider"}),
     "wikimedia": frozenset({"pageid", "title", "imageinfo"}),
-    "flickr": frozenset({"id", "owner", "secret", "license", "server"}),
+    "flickr": frozenset({"id", "owner", "license"}),
 }
 """Columns that tell a source from a table of somebody's own, the most telling sets first."""
+ONE_OF: Final[Mapping[str, frozenset[str]]] = {
+    "flickr": frozenset({"secret", *(f"url_{size}" for size in SIZES)}),
+}
+"""Further columns, of which one must be there: how Flickr's objects say where the picture lies."""
 FILES: Final[Mapping[str, tuple[str, ...]]] = {
     "inaturalist": ("photos.csv*", "observers.csv*"),
     "yfcc100m": ("yfcc100m_dataset*",),
@@ -43,7 +49,8 @@ def by_columns(names: Iterable[str]) -> str | None:
     """The kind of source whose table has these columns, or None."""
     have, known = set(names), kinds()
     for kind, signs in SIGNS.items():
-        if kind in known and signs <= have and not required(known[kind]) - have:
+        one_of = ONE_OF.get(kind, have)
+        if kind in known and signs <= have and one_of & have and not required(known[kind]) - have:
             return kind
     return None
 
@@ -52,6 +59,14 @@ def by_files(folder: Path) -> str | None:
     """The kind of source whose folder holds these files, or None."""
     for kind, patterns in FILES.items():
         if kind in kinds() and all(any(folder.glob(pattern)) for pattern in patterns):
+            return kind
+    return None
+
+
+def by_name(file: Path) -> str | None:
+    """The kind of source that a file is alone, by its name, or None."""
+    for kind, patterns in FILES.items():
+        if len(patterns) == 1 and kind not in CARRYING and fnmatchcase(file.name, patterns[0]):
             return kind
     return None
 

@@ -94,6 +94,11 @@ def column_names(path: Path, format: Format) -> list[str]:
     return list(dict.fromkeys(name for row in first if row is not None for name in row))
 
 
+def schema_of(path: Path) -> pa.Schema:
+    """The schema of a Parquet file. Raises MissingInput if it is none."""
+    return _open_parquet(path).schema_arrow
+
+
 def _require(path: Path, wanted: Sequence[str], found: Sequence[str]) -> None:
     for name in wanted:
         if name not in found:

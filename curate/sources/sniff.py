@@ -12,9 +12,11 @@ from itertools import islice
 from pathlib import Path
 from typing import Final
 
+import pyarrow as pa
+
 from curate.errors import RecipeError
 from curate.license import parse
-from curate.sources.read import Format, column_names, read_rows
+from curate.sources.read import Format, column_names, read_rows, schema_of
 from curate.sources.text import to_entries
 
 SAMPLE_ROWS: Final = 500
@@ -65,9 +67,25 @@ class Column:
         return self.name.strip().lower() in NAMES[role]
 
 
-def sample(path: Path, format: Format) -> list[Column]:
-    """The columns of a table, judged from its first SAMPLE_ROWS rows."""
-    names = column_names(path, format)
+def picture_column(path: Path, format: Format) -> str | None:
+    """The column of a Parquet file that holds pictures: bytes, or a struct of bytes and a path."""
+    if format != "parquet":
+        return None
+    held = [field.name for field in schema_of(path) if _holds_bytes(field.type)]
+    named = [name for name in held if name in ("image", "img", "jpg", "picture", "photo")]
+    return next(iter([*named, *held]), None)
+
+
+def _holds_bytes(kind: pa.DataType) -> bool:
+    if pa.types.is_struct(kind):
+        place = kind.get_field_index("bytes")
+        return place >= 0 and _holds_bytes(kind.field(place).type)
+    return bool(pa.types.is_binary(kind) or pa.types.is_large_binary(kind))
+
+
+def sample(path: Path, format: Format, *, without: str | None = None) -> list[Column]:
+    """The columns of a table but one, judged from its first SAMPLE_ROWS rows."""
+    names = [name for name in column_names(path, format) if name != without]
     if not names:
         raise RecipeError(f"{path} has no columns: it is empty")
     names = [name for name in dict.fromkeys(names) if _is_text(name)]

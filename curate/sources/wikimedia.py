@@ -163,7 +163,8 @@ class Wikimedia(Live):
         }
 
     def _address(self, pageid: str | None) -> str | None:
-        return f"{self.place}?{urlencode({**_ASK, 'pageids': pageid})}" if pageid else None
+        asked = {**_ASK, "pageids": pageid}
+        return f"{self.place}?{urlencode(asked, errors='replace')}" if pageid else None
 
 
 def claim_from_response(body: bytes, source_id: str) -> str | None:
