@@ -25,6 +25,7 @@ from curate.provenance.explain import explain
 from curate.provenance.pages import check_pages, seal
 from curate.recipe import recipe_from
 from curate.sources.keys import row_key
+from curate.sources.known import kinds
 from curate.store.dataset import Dataset
 from curate.train.export import export_files, export_webdataset
 
@@ -40,7 +41,7 @@ ROWS = {
 TOLD = {
     "versionless": ("evidence_at_least: L1", "CC BY, version not stated at the source; taken so by this dataset's recipe"),
     "weak": ("evidence_at_least: L1", "L1, a footer or free text, below L3; taken so by this dataset's recipe"),
-    "reserving": ("embedded: without plus_data_mining", "the picture's file reserves its use (plus_data_mining), which this dataset's recipe does not honour"),
+    "reserving": ("embedded: honour: without plus_data_mining", "The picture's file reserves its use (plus_data_mining), which this dataset's recipe does not honour"),
     "tagged": ("honour_reservations: without noindex", "reserved where it was fetched (noindex), which this dataset's recipe does not honour"),
 }  # fmt: skip
 """By id: what each says beside its credit, as a line of the recipe and in words."""
@@ -209,7 +210,7 @@ def test_an_export_of_default_rows_names_no_exception(demo_dataset: Path, tmp_pa
         ({"license": "CC0-1.0", "evidence_level": 5, "embedded_reservations": []}, []),
         ({"license": "CC0-1.0", "evidence_level": 5,
           "embedded_reservations": [{"signal": "xmp_unread"}, {"signal": "mining_terms"}]},
-         ["embedded: without mining_terms, xmp_unread"]),
+         ["embedded: honour: without mining_terms, xmp_unread"]),
     ],
 )  # fmt: skip
 def test_what_a_row_rests_on_follows_from_the_row(row: dict[str, Any], settings: list[str]) -> None:
@@ -263,3 +264,16 @@ UNSEEN = "\u200b\u200d\u2060\ufeff\u00ad\u200e\u202e\u2066\u180e\u3164\u115f\u28
 def test_nothing_invisible_hides_a_formula_from_the_guard(before: str, start: str) -> None:
     assert str(_cell(f"{before}{start}1+1")).startswith("'")
     assert _cell(f"{before}a=1") == f"{before}a=1"
+
+
+# --- the card -------------------------------------------------------------------------------------
+def test_card_and_licences_page_say_what_the_claims_are_worth_and_what_was_accepted(
+    out: Path,
+) -> None:
+    card, page = (
+        (out / name).read_text().replace("\\", "") for name in ("README.md", "LICENSES.md")
+    )
+    assert kinds()["table"].WORTH in card
+    for text in (card, page):
+        assert "evidence_at_least: L1" in text and "versionless: CC-BY" in text
+    assert "no version was stated" in page

@@ -81,10 +81,10 @@ def test_kept_rows_are_counted_by_the_line_they_rest_on(tmp_path: Path) -> None:
     told = rights(Dataset.open(out))
     taken = dict(told.accepted)
     assert taken["versionless: CC-BY"] == 1
-    assert taken["embedded: without plus_data_mining"] == 1
+    assert taken["embedded: honour: without plus_data_mining"] == 1
     assert taken["evidence_at_least: L2"] == Dataset.open(out).manifest.counts.kept
     text = section(out)
-    assert "evidence_at_least: L2" in text and "embedded: without plus_data_mining" in text
+    assert "evidence_at_least: L2" in text and "embedded: honour: without plus_data_mining" in text
     assert told.reserved == (("reservation:mining_terms", 1),)
 
 

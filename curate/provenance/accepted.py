@@ -67,7 +67,7 @@ def _below_floor(row: Mapping[str, Any]) -> Iterator[Accepted]:
     words = LADDER.get(level, "unknown")
     yield Accepted(
         f"evidence_at_least: L{level}",
-        f"evidence for the licence: L{level}, {words}, below {FLOOR}; {BY_RECIPE}",
+        f"Evidence for the licence: L{level}, {words}, below {FLOOR}; {BY_RECIPE}",
     )
 
 
@@ -77,8 +77,8 @@ def _reserved(row: Mapping[str, Any]) -> Iterator[Accepted]:
     if found:
         names = ", ".join(found)
         yield Accepted(
-            f"embedded: without {names}",
-            f"the picture's file reserves its use ({names}), {NOT_HONOURED}",
+            f"embedded: honour: without {names}",
+            f"The picture's file reserves its use ({names}), {NOT_HONOURED}",
         )
 
 
@@ -137,7 +137,7 @@ def _at_fetch(row: Mapping[str, Any], lenient: _Leniency) -> Iterator[Accepted]:
         names = ", ".join(found)
         yield Accepted(
             f"honour_reservations: without {names}",
-            f"its use was reserved where it was fetched ({names}), {NOT_HONOURED}",
+            f"Its use was reserved where it was fetched ({names}), {NOT_HONOURED}",
         )
     unasked = [name for name in (ROBOTS_TXT, TDM_RESERVATION)
                if name in lenient.signals and name not in found]  # fmt: skip
@@ -145,7 +145,7 @@ def _at_fetch(row: Mapping[str, Any], lenient: _Leniency) -> Iterator[Accepted]:
         names = " and ".join(unasked)
         yield Accepted(
             f"honour_reservations: without {', '.join(unasked)}",
-            f"reservations by {names} were not asked for, as this dataset's recipe has it",
+            f"Reservations by {names} were not asked for, as this dataset's recipe has it",
         )
     yield from _taken_for_none(looks, lenient)
 
@@ -174,7 +174,7 @@ def _taken_for_none(looks: Iterable[Mapping[str, Any]], lenient: _Leniency) -> I
         named = ", ".join(map(str, found))
         yield Accepted(
             f"no_file_statuses: also {named}",
-            f"an answer {named} to a question about reservations was taken for none by this "
+            f"An answer {named} to a question about reservations was taken for none by this "
             f"dataset's recipe",
         )
 
