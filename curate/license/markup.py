@@ -31,6 +31,8 @@ _OWN: Final = 4
 """Sentences around licence links that are read one by one; more are read together."""
 _LABELS: Final = 6
 """Different texts of links to one licence, or notices: more are no statement about one item."""
+_TOLD: Final = 1000
+"""Characters of what a long page says of rights and pictures that are read."""
 _NEAR: Final = 300
 """Characters of a sentence read on each side of a licence link."""
 _GRANTING: Final = LICENCE | word_set("under rights terms this work photo image")
@@ -276,7 +278,7 @@ def _elsewhere(found: Tool, text: str, shown: str) -> Parsed | None:
         return None
     words = _words(_CHOOSER.sub(" ", shown))
     if answer.id is None and answer.reason != "uncertain" and answer.reason not in _AGAINST:
-        weak = parse_text(words[:LIMIT]).reason in _WEAK
+        weak = parse_text(words[:_TOLD]).reason in _WEAK
         return None if weak else ambiguous("contradiction", words)
     return ambiguous("contradiction" if answer.id is None else "conflict", words)
 
@@ -285,10 +287,10 @@ def _nearest(name: str, text: str) -> str:
     """The sentences of a page that may be about rights or pictures, as far as one text goes."""
     told, length = [], 0
     for part in _END.split(text):
-        if len(part) > 1 and length < LIMIT and _telling(part):
+        if len(part) > 1 and length < _TOLD and _telling(part):
             told.append(part)
             length += len(part)
-    return f"{name}. {_words('. '.join(told).replace(OPENS, f' {name} '))}"[:LIMIT]
+    return f"{name}. {_words('. '.join(told).replace(OPENS, f' {name} '))}"[:_TOLD]
 
 
 def _telling(part: str) -> bool:

@@ -17,12 +17,16 @@ from curate.license.tools import CREATIVE_COMMONS, UNITS, by_unit, tool
 from curate.license.urls import parse_url
 
 JSON_LIMIT: Final = 4096
+_ENTRY: Final = 200
+"""Characters of the longest value that any source's own list may have."""
 _ARR: Final = "!all_rights_reserved"
 
 
 def _look_up(table: Mapping[str, str], text: str) -> Parsed:
     """Entries are an id, `!reason` to reject, or `?reason` to call ambiguous."""
     value = text.strip()
+    if len(value) > _ENTRY:
+        return rejected("malformed", value)
     entry = table.get(re.sub(r"\s+", " ", value).lower())
     if entry is None:
         return rejected("malformed" if value else "empty", value)
@@ -126,7 +130,7 @@ def inat_license_int(text: str) -> Parsed:
 
 
 def inat_code(text: str) -> Parsed:
-    return _look_up(_INAT_CODE, re.sub(r"[\s_]+", "-", text.strip()))
+    return _look_up(_INAT_CODE, re.sub(r"[\s_]+", "-", text.strip()[: _ENTRY + 1]))
 
 
 def fondant_license_type(text: str) -> Parsed:
@@ -215,6 +219,8 @@ def _json_rule(rule: Callable[[dict[str, Any], str], Parsed]) -> Callable[[str],
 def museumvictoria_licence(text: str) -> Parsed:
     """The API's licence object (the address decides) or its short name."""
     value = object_of(text)
+    if value is None and json_of(text) is not None and text.lstrip()[:1] == "[":
+        return rejected("malformed", text)
     if value is None:
         named = _victoria_name(text)
         return named if named.reason != "malformed" or "/" not in text else parse_url(text)
@@ -244,22 +250,46 @@ def _victoria_name(name: str) -> Parsed:
 
 def openverse_pair(value: dict[str, Any], text: str) -> Parsed:
     """`{"license": "by-nc", "license_version": "2.0"}`; a licence address must agree with it."""
-    unit = _field(value, "license", "license_type", "code")
-    version = _field(value, "license_version", "version")
-    pair = _unit_and_version(unit, version, None, text)
+    units, versions = ("license", "license_type", "code"), ("license_version", "version")
+    unit, version = _field(value, *units), _field(value, *versions)
+    if _disagree(value, units) or _disagree(value, versions):
+        return ambiguous("conflict", text)
+    port = _field(value, "jurisdiction", "license_jurisdiction")
+    pair = _unit_and_version(unit, version, port, text)
     return _agreeing(pair, unit, version, _field(value, "license_url", "url"), text)
 
 
 def cc_triple(value: dict[str, Any], text: str) -> Parsed:
     """`{"unit": "by-nc", "version": "3.0", "jurisdiction": "de"}`."""
-    unit = _field(value, "unit", "license", "licence", "license_type", "type", "code", "tool")
-    version = _field(value, "version", "license_version")
-    port = _field(value, "jurisdiction", "jurisdiction_code", "port", "license_jurisdiction")
+    groups = (
+        ("unit", "license", "licence", "license_type", "type", "code", "tool"),
+        ("version", "license_version"),
+        ("jurisdiction", "jurisdiction_code", "port", "license_jurisdiction"),
+    )
+    unit, version, port = (_field(value, *names) for names in groups)
+    if any(_disagree(value, names) for names in groups):
+        return ambiguous("conflict", text)
     category = _field(value, "category")
     found = _unit_and_version(unit, version, port, text)
     if category and found.id and f"/{category.lower()}/" not in tool(found.id).url:
         return rejected("impossible", text)
+    address = _field(value, "license_url", "licence_url", "url", "uri", "deed_url")
+    named = parse_url(address) if address else None
+    if found.id and named and named.reason != "not_a_licence_url" and named.id != found.id:
+        return ambiguous("conflict", text)
     return found
+
+
+def _disagree(value: Mapping[str, Any], names: tuple[str, ...]) -> bool:
+    """Whether fields that mean the same say different things."""
+    said = [_field({name: value[name]}, name) for name in names if name in value]
+    plain = {_plain(one) for one in said if one}
+    return len(plain) > 1
+
+
+def _plain(name: str) -> str:
+    folded = re.sub(r"[\s_]+", "-", name.lower().strip()).removeprefix("cc-")
+    return _ALIASES.get(folded, folded)
 
 
 def _agreeing(
@@ -287,7 +317,7 @@ def _unit_and_version(unit: str | None, version: str | None, port: str | None, t
     if not unit:
         return rejected("malformed", text)
     name = unit.lower().removeprefix("cc ").removeprefix("cc-")
-    name = _ALIASES.get(name, name.replace(" ", "-"))
+    name = _ALIASES.get(name, name)
     if name not in UNITS:
         known = name in ("publicdomain", "pd", "public-domain")
         return ambiguous("public_domain", text) if known else rejected("impossible", text)
