@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Iterator
 from typing import Final
 
-from curate.license.parse import HARD_LIMIT, license_token
+from curate.license.parse import HARD_LIMIT, JSON_KINDS, license_token
 
 _LINE_LIMIT: Final = 8 * HARD_LIMIT
 
@@ -27,6 +27,9 @@ def _token(line: str) -> str:
     if not isinstance(claim, dict) or not {"input", "source_kind"} <= claim.keys():
         return "REJECT"
     value = claim["input"]
+    kind = claim["source_kind"]
     if isinstance(value, (dict, list)):
+        if not isinstance(kind, str) or not isinstance(value, JSON_KINDS.get(kind, ())):
+            return "REJECT"  # what is no text does not become one by being written down
         value = json.dumps(value)
-    return license_token(value, claim["source_kind"])
+    return license_token(value, kind)

@@ -9,9 +9,15 @@ import re
 from typing import Final
 
 NEUTRAL: Final = re.compile(
-    r"(?:(?:unless|except|if|where|not) ){0,3}otherwise (?:not )?"
+    r"(?:(?:unless|except|if|where|not) ){1,3}otherwise (?:not )?"
     r"(?:noted|stated|indicated|specified)"
     r"|(?:sofern|soweit|wenn) nicht anders \w+|sauf (?:mention|indication) contraire"
+    r"|based on (?:a|the) work at\b|permissions beyond the scope of this (?:public )?licen[sc]e "
+    r"(?:may be|are) available(?: at| from)?|permission is (?:hereby )?granted (?=under )"
+    r"|you (?:may|can) choose (?:between )?|see(?=\s+for (?:the )?(?:full )?licen[sc]e )"
+    r"|for (?:the )?(?:full )?licen[sc]e (?:terms|details|information|text)"
+    r"|(?:beruht|basiert) auf (?:einem|dem) werk unter|basado en una obra en|fondé(?:\(e\))? sur une "
+    r"œuvre à|gebaseerd op een werk op"
     r"|free of (?:known )?(?:copyright )?restrictions(?: under copyright law)?"
     r"(?:,? including all related and neighbou?ring rights)?|\bno\.? ?(?=[0-9])"
     r"|\"[^\"]{1,120}\" (?=(?:by|von|par|por|di) )|no rights reserved|no copyright(?! infringement)|no attribution (?:is )?required"
@@ -36,7 +42,8 @@ LIMITS: Final = re.compile(
     r"\bmetadata\b|\b(?:data|dataset|database|texts?|code|software|audio|music|descriptions?|captions?|"
     r"thumbnails?|previews?)(?: only)? ?(?::|is\b|are\b|licen|under\b)|text only|permission|only for|"
     r"for .{0,30}\bonly\b|"
-    r"\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
+    r"\buse only\b|\bonly use\b|\btdm\b|\breserved\b|\bon condition\b|\brefus|\bden(?:y|ie[sd])\b|"
+    r"\bdeclin(?:e|es|ed)\b|\bexclud|\bexcept|\bexpired|\brevoked|\bwithdrawn|\bformerly|\bpreviously|\bno longer|"
     r"\bdisputed|\bviolat|\binfring|\bfair use|\bcontact\b|\bprohibited|\bforbidden|\brestrict|"
     r"\bcommercial licen|\binstead\b|\brather than|\bother than|\bceased|\bterminated|\bpaid\b|\bfee\b|\broyalty required)",
     re.IGNORECASE,
@@ -48,8 +55,9 @@ DOUBT: Final = re.compile(
     r"example|e\.g|purported(?:ly)?|supposed(?:ly)?|assumed|claims? to|versus|vs|upgrade[ds]?|"
     r"contains?|derived|based on|portions?|parts?|partly|partially|draft|proposed|under review|"
     r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if|once|originally|initially|earlier|"
-    r"former|used to|may be|may not|see (?:notes?|below|above|terms)|(?:terms|conditions) apply|"
-    r"screenshots? of|about|history of|faqs?|choose|choosing|suggested|recommend(?:ed)?|explained|"
+    r"former|used to|to be|only|otherwise|(?:old|previous|prior|past|future|"
+    r"next|intended|planned|expected|desired)(?: \w+)? (?:licen[sc]es?|lizenz|licencia)|may be|may not|see (?:notes?|below|above|terms)|(?:terms|conditions) apply|"
+    r"negative|screenshots? of|about|history of|faqs?|choose|choosing|suggested|recommend(?:ed)?|explained|"
     r"guide to|introduction to|tutorial|what (?:is|are|does)|how (?:to|do|does|can)|why|n/a|was(?! (?:released|published|uploaded|posted|issued|made|placed|dedicated|put|"
     r"shared|taken|created|photographed|shot|first|cropped|resized))|had been|were|changed|removed|deleted|replaced|switched|relicensed|"
     r"re-licensed|retracted|cancel+ed|suspended|superseded|obsolete|deprecated|outdated|before|"
@@ -60,12 +68,13 @@ DOUBT: Final = re.compile(
 CREDITED: Final = re.compile(
     r"(?:\b(?i:by|von|par|por|photo:|foto:|credit:|author:|photographer:)|©|\([cC]\)) ?"
     r"(?:(?:19|20)\d\d )?(?P<name>[A-Z][\w'’-]+(?: [A-Z]\.)?(?: [A-Z][\w'’-]+){1,2})"
-    r"(?=\s*(?:[/,(|.;]|$| - |  | is\b))",
+    r"(?=\s*(?:[/,(|.;]|$| - |  | is\b))"
+    r"|^(?:Will|Hope) [A-Z][\w'’-]+(?=, {3})",
 )
 """A name of two or three capitalised words, which may be one such as Will or Hope."""
 DATED: Final = re.compile(
     r"\W{0,3}(?:from|since|by|in|on|until|till|as of|effective|starting|ab|seit|depuis|desde|dal)"
-    r"(?: \w+)? (?:19|20)\d\d",
+    r"(?: \w+){0,3}? (?:19|20)\d\d",
     re.IGNORECASE,
 )
 """Directly behind a mention: a time that the grant begins or ends."""

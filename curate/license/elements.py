@@ -16,7 +16,7 @@ ENGLISH: Final[dict[str, str]] = {
 }  # fmt: skip
 
 OTHER_LANGUAGES: Final[dict[str, str]] = {
-    "by": "aitortu|alıntı|atribucion|atribució|atribución|atribuicao|atribuire|atribuite|"
+    "by": "aitortu|atribucija|alıntı|atribucion|atribució|atribución|atribuicao|atribuire|atribuite|"
     "atribuição|atribuo|atribusi|atsaucoties|attiecinājums|attribusi|attribuzione|atıf|"
     "autorile viitamine|autorstvo|erkenning|erkännande|ghi công|ghi nhận công của tác giả|"
     "imenovanje|naamsvermelding|namensnennung|navngivelse|navngiving|nevezd meg|"
@@ -106,7 +106,7 @@ WHOLE: Final[dict[str, str]] = {
     "public domain markeret|public domain-merket|public-domain-märke|"
     "publiek domein markering|publikaĵa marko|σήμα δημόσιου τομέα|علامة المجال العام|"
     "パブリック・ドメイン・マーク|公共領域標誌|公共领域标志|公共领域标记|公眾領域標誌",
-    "pddc": "public domain certification|public domain dedication and certification",
+    "pddc": "pddc|public domain certification|public domain dedication and certification",
     "pd": "domaine public|domena publiczna|domini públic|dominio público|domínio público|"
     "gemeinfrei|javna domena|javno dobro|kamu malı|közkincs|offentlig domæne|"
     "offentlig egendom|openbare domein|pd|pubblico dominio|public domain|"

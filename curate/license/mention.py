@@ -15,11 +15,13 @@ from curate.license.families import PORTED, SINGLE, family_of
 from curate.license.phrases import ELEMENTS, FOREIGN, HOME, SUFFIX_WORDS, Phrase
 from curate.license.ports import read_place
 from curate.license.tokens import JOINING, Cursor
-from curate.license.tools import by_family
+from curate.license.tools import PORT_NAMES, by_family
 from curate.license.words import AND, LICENCE, OR, UNITS_OF_MEASURE, VERSION
 
 _COMPACT = re.compile(r"by(?:nc|nd|sa)*")
 _RELEASE = re.compile(r"[0-9]\.[0-9]")
+_EITHER = re.compile(r"-(?:sa|nd)/nc\b", re.IGNORECASE)
+"""Elements out of their order, joined by a hyphen and a stroke: the stroke may be an or."""
 _JOINERS: Final = frozenset("-_/,+&:·—«»")
 _FILLERS: Final = _JOINERS | frozenset("()\"'*|") | LICENCE | VERSION | {"the", "public", "deed"}
 _LATER: Final = frozenset({"later", "newer", "higher", "höher", "ultérieure", "posterior"})
@@ -121,7 +123,8 @@ class Reader(Cursor):
         here = at
         while True:
             one = self._element(here, abbreviated=abbreviated)
-            if not one.names:
+            credit = one.names == ["by"] and found.names and found.names[0] in _WHOLE
+            if not one.names or (credit and self.raw(here) == "by" and here == found.behind):
                 return self._repeated(found)
             found = Elements(found.names + one.names, one.behind, found.foreign + one.foreign)
             here = self.skip(found.behind, _JOINERS, 3)
@@ -193,6 +196,14 @@ class Reader(Cursor):
         if self.word(start) == "." and self.word(start - 1) in ("v", "ver"):
             start += 1
         version = self._version(start)
+        if version is not None and self._minus(start):
+            return (
+                self._unresolved(at, start + 1, "unclear_statement", names, marked),
+                start + 1,
+                False,
+            )
+        if version is None and self._goes_on(here, names):
+            return self._unresolved(at, here, "port_unclear", names, marked), here, False
         if version is None:
             return *self._resolve(at, here, names, [], "", marked), False
         if not _RELEASE.fullmatch(version):
@@ -208,10 +219,27 @@ class Reader(Cursor):
         if doubt == "contradiction" and elements.foreign and versions[-1] != "4.0":
             doubt = ""  # Dutch titles say Unported of every version
         doubt = doubt or self._added(place.behind, names)
+        doubt = doubt or ("conflict" if _EITHER.search(self.cut(at, here)) else "")
         if doubt:
             return self._unresolved(at, place.behind, doubt, names, marked), place.behind, False
         found = self._resolve(at, place.behind, names, versions, place.port, marked)
         return *found, place.said
+
+    def _minus(self, at: int) -> bool:
+        """Whether a sign stands before a version as before a negative number."""
+        sign, number = self.tokens[at - 1], self.tokens[at]
+        spaced = sign.start > self.tokens[at - 2].end if at > 1 else False
+        return sign.word == "-" and sign.end == number.start and spaced
+
+    def _goes_on(self, here: int, names: list[str]) -> bool:
+        """Whether a tool of one version is followed by a port, or by a name it is a part of."""
+        raw = self.raw(here)
+        if self.between(here - 1, here) not in (" ", "-"):
+            return False
+        if self.word(here) in PORT_NAMES and raw.isupper() and self.ends(here + 1):
+            return True
+        title = names == ["pdm"] and self.word(here - 1) == "mark"
+        return title and raw.istitle() and raw.isalpha() and raw.lower() not in LICENCE
 
     def _added(self, at: int, names: list[str]) -> str:
         """A conflict if a limiting element follows that stands outside: `CC BY 4.0/NC`."""

@@ -17,7 +17,7 @@ from curate.license.text import parse_text
 from curate.license.urls import parse_url
 from curate.license.wikimedia import wikidata_p275, wikimedia, wikimedia_wikitext
 
-__all__ = ["RULES_VERSION", "SOURCE_KINDS", "Parsed", "license_token", "parse"]
+__all__ = ["JSON_KINDS", "RULES_VERSION", "SOURCE_KINDS", "Parsed", "license_token", "parse"]
 
 
 def exif_copyright(text: str) -> Parsed:
@@ -44,6 +44,13 @@ _RULES: Final[Mapping[str, Callable[[str], Parsed]]] = {
     "declaration": parse_text,
 }
 SOURCE_KINDS: Final = tuple(_RULES)
+JSON_KINDS: Final[Mapping[str, tuple[type, ...]]] = {
+    **dict.fromkeys(
+        ("cc_triple", "openverse_pair", "wikimedia", "museumvictoria_licence"), (dict,)
+    ),
+    "hf_card": (dict, list),
+}
+"""Kinds whose values are objects, or lists, in their source, so that they may come as such."""
 HARD_LIMIT: Final = 65536
 RULES_VERSION: Final = 3
 """Part of the fingerprint of every licence decision: a change of rules changes it."""

@@ -113,7 +113,7 @@ PLACES: Final[dict[str, str]] = {
     "mađarska|nước hungary|ungari|ungaria|ungarn|ungern|ungheria|ungverjaland|ungārija|"
     "unkari|vengrija|węgry|ουγγαρία|венгрия|вугоршчына|мађарска|унгария|унгарија|հունգարիա|"
     "הונגריה|مجارستان|هونغاريا|హంగేరీ|ഹംഗറി|ฮังการี|უნგრეთი|ハンガリー|匈牙利|헝가리",
-    "ie": "ireland",
+    "ie": "ireland|éire",
     "igo": "igo|intergovernmental organization|intergovernmental organizations",
     "il": "e-israel|iisrael|isiraele|israel|israele|israelo|israil|israël|isreal|izrael|izraelis|"
     "izraēla|nước israel|ísrael|ισραήλ|израел|израиль|израйль|ізраіль|իսրայել|ישראל|"
@@ -132,11 +132,11 @@ PLACES: Final[dict[str, str]] = {
     "kr": "corea|corea del sud|corea del sur|coreia do sul|corée du sud|güney kore|korea|"
     "korea del sud|korea południowa|koreja|south korea|sud-koreujo|sydkorea|sør-korea|"
     "süd-korea|zuid korea|южная корея|јужна кореја|南韓|大韓民国|대한민국",
-    "lu": "eluxembourg|liuksemburgas|lucembursko|luksemburg|luksemburga|luksemburgo|lussemburgo|"
+    "lu": "eluxembourg|lëtzebuerg|liuksemburgas|lucembursko|luksemburg|luksemburga|luksemburgo|lussemburgo|"
     "luxemborg|luxembourg|luxemburg|luxemburgo|lúxemborg|lüksemburg|nước lúc xăm bua|"
     "λουξεμβούργο|луксембург|люксембург|լյուքսենբուրգ|לוקסמבורג|لوكسمبورج|லக்ஸம்போர்க்|"
     "ലക്സംബർഗ|ลักเซมเบิร์ก|ლუქსემბურგი|ルクセンブルグ|卢森堡|盧森堡|룩셈부르크",
-    "mk": "macedonia|macedonië|macedònia|macedónia|macédoine|macédonie|makedonia|makedonie|"
+    "mk": "macedonia|north macedonia|macedonië|macedònia|macedónia|macédoine|macédonie|makedonia|makedonie|"
     "makedonien|makedonija|makedonujo|makedonya|makedoonia|maqedoni|mazedonien|"
     "πρώην γιουγκοσλαβική δημοκρατία της μακεδονίας|македония|македонија|македонія|"
     "մակեդոնիա|מקדוניה|مقدونيا|مقدونیه|మాసిడోనియా|മസഡോണിയൻ|มาซิโดเนีย|მაკედონია|マセドニア|馬其頓|"
@@ -283,7 +283,7 @@ NO_PORTS: Final = (
 """Places that never had a port: named behind a version, they leave the licence unclear."""
 
 UNPORTED: Final[dict[tuple[str, ...], str]] = {
-    ("4.0",): "international|internacional|internazionale|internationaal|internationale|"
+    ("4.0",): "international|בינלאומי|internacional|internazionale|internationaal|internationale|"
     "internationell|internationales|intl|int|kansainvälinen|mezinárodní|międzynarodowe|"
     "internasjonal|internasional|uluslararası|nazioartekoa|međunarodna|mednarodna|"
     "internațional|internaţional|tarptautinė|starptautiska|starptautiskā|nemzetközi|"
@@ -293,7 +293,7 @@ UNPORTED: Final[dict[tuple[str, ...], str]] = {
     "ne-adaptată|neadaptita|nedoločena|neloklizirana licenca|nepārnesta|no adaptada|"
     "non transposé|não adaptada|μη εισαγόμενο|нелокализиран|непортированная|չտեղայնացված|"
     "الاصلية|ต้นฉบับ|არაპორტირებული|非移植|nicht portiert",
-    ("1.0", "2.0", "2.5"): "chung|e sa fetišwago|engadlulisiwe|generic|generico|generică|"
+    ("1.0", "2.0", "2.5"): "chung|e sa fetišwago|engadlulisiwe|generic|generisch|generico|generică|"
     "generies|generik|generikoa|generisk|generička licenca|generična|genèrica|genérica|"
     "generica|genérico|générique|allgemein|generiek|kapsamlı|nelokalizirana licenca|ogólny|"
     "raakaversio|të përgjithshme|umum|us-amerikanisch (nicht portiert)|us-amerikanisch|"

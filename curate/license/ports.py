@@ -10,9 +10,10 @@ from typing import Final, NamedTuple
 from curate.license.phrases import PORT_OF, VERSIONS_OF
 from curate.license.tokens import Cursor
 from curate.license.tools import PORT_NAMES, by_family
-from curate.license.words import LICENCE
+from curate.license.words import AND, LICENCE, OR
 
 _BEFORE: Final = frozenset("-_/,(:")
+_LISTING: Final = AND | OR | frozenset(",/")
 _BEHIND_NAME: Final = LICENCE | {"deed", "-", "lizenz"}
 _ABBREVIATED: Final = ("sad",)
 """The United States in Croatian and Serbian, if in capital letters."""
@@ -32,7 +33,22 @@ class Place(NamedTuple):
 
 
 def read_place(text: Cursor, at: int, version: str, family: str) -> Place:
-    """What the words at a position, behind a version, say of a port."""
+    """What the words at a position, behind a version, say of a port: one place, or none."""
+    place = _first_place(text, at, version, family)
+    if place.said and not place.doubt and _another(text, place.behind):
+        return Place("", place.behind, "port_unclear")
+    return place
+
+
+def _another(text: Cursor, at: int) -> bool:
+    """Whether a second place follows one: `DE and AT`, `Germany, Austria`, `Unported Germany`."""
+    here = text.skip(at, _LISTING, 2)
+    if any(text.phrase(here, phrase) for phrase, _ in PORT_OF.get(text.word(here), ())):
+        return True
+    return here > at and text.word(here) in PORT_NAMES and text.raw(here).isupper()
+
+
+def _first_place(text: Cursor, at: int, version: str, family: str) -> Place:
     here = text.skip(at, _BEFORE, 2)
     between = text.between(at - 1, here)
     listed = "," in between
@@ -48,8 +64,7 @@ def read_place(text: Cursor, at: int, version: str, family: str) -> Place:
             return _named(text, port, behind, version, family)
     word = text.word(here)
     if word in _PREPOSITIONS and text.word(here + 1) in PORT_OF:
-        ported = version in ("2.0", "2.1", "2.5", "3.0")
-        return Place("", here + 1, "port_unclear" if ported else "")
+        return Place("", here + 1, "port_unclear")
     if word in PORT_NAMES:
         return _coded(text, at, here, version, family)
     aside = text.skip(at, frozenset(".·|;–"), 1)
@@ -70,6 +85,8 @@ def _unported(text: Cursor, here: int, version: str) -> Place | None:
 def _stray(text: Cursor, at: int, here: int, version: str) -> Place:
     """Letters that look like a code without being one."""
     between, word, raw = text.between(at - 1, here), text.word(here), text.raw(here)
+    if word == "deed":
+        return Place("", at)
     odd = between in ("-", "_") and word and word[0].isalpha()
     codelike = raw.isascii() and raw.isupper() and (version != "4.0" or len(raw) == 2)
     initials = codelike and between == " "

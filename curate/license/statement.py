@@ -25,7 +25,7 @@ _GRANTING = word_set(
     "pictures please provided provider public publicly published publisher release released "
     "reproduction rights s see share shared source statement status subject tagged terms that the "
     "their these this those title to under universal unported generic unrestricted upload "
-    "uploaded url usage use used using version via view visit was web website which with work "
+    "dc dcterms publish uploaded url usage use used using version via view visit was web website which with work "
     "works www you your any both choice licence's license's credited cited properly access "
     "article permitted noted stated otherwise waived extent possible law all related "
     "neighboring neighbouring to conditions condition adapted cropped resized retouched modified "
@@ -81,7 +81,7 @@ _ALTERED = re.compile(r"\b(?:modified|adapted|edited|altered|converted)\W*$", re
 _EXPLAINED = re.compile(r"\W*(?:is|are|means?|allows?|lets?|does)\b", re.IGNORECASE)
 _NOTED = re.compile(r"\s?[*†‡]")
 _CJK_GRANTING = re.compile(
-    "本作品|本著作|著作|係|この|作品|この作品|作品|本图片|图片|圖片|画像|写真|摄影|攝影|撮影|作者|来源|來源|出典|采用|採用|使用|"
+    "本作品|本著作|著作|係|この|作品|この作品|作品|本图片|图片|圖片|画像|写真|摄影|攝影|撮影|作者|来源|來源|出典|根据|根據|依据|依據|采用|採用|使用|"
     "进行|進行|许可|許可|授权|授權|协议|協議|条款|條款|释出|釋出|提供|发布|發布|基于|以|由|的|按|在|下|"
     "は|の|に|で|を|が|と|されています|されている|ライセンス|公開|提供|もと|下|許諾|"
     "이|저작물은|작품은|사진은|라이선스|라이선스에|따라|이용할|수|있습니다|에|의|로|하에|배포|공개|"

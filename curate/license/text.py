@@ -23,17 +23,25 @@ from curate.license.caveats import (
     SOFTWARE,
     UNNAMED,
 )
+from curate.license.credits import blank_slots
 from curate.license.mention import Mention, Reader, may_begin
 from curate.license.open_families import read_families
 from curate.license.spdx import arms, parse_spdx
 from curate.license.statement import unclear
+from curate.license.surroundings import (
+    beside,
+    disguised,
+    doubtful,
+    repeats,
+    without_repetition,
+)
 from curate.license.tokens import CJK
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 from curate.license.urls import parse_url
 from curate.license.words import AND, LICENCE, NOT, OR, VERSION, word_set
 
 LIMIT: Final = 2048
-_MENTIONS: Final = 40
+_MENTIONS: Final = 16
 
 _FOLD: Final = {
     **dict.fromkeys([*range(0x2010, 0x2016), 0x2212, 0xFE58, 0xFE63, 0xFF0D, 0x2043], "-"),
@@ -55,9 +63,12 @@ _ESCAPES: Final = {
 _ESCAPE = re.compile("|".join(_ESCAPES))
 _TAG = re.compile(r"<br ?/?>|</?(?:b|i|em|strong|p|span|div)>", re.IGNORECASE)
 _EDGES: Final = " \t\r\n\ufeff\u200b"
+_FILLING: Final = "\x00 \t\r\n"
+"""Fields of a fixed length are filled up with these."""
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _APART = re.compile(r"[\s_-]+")
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
+_MINUS = re.compile(r"\w -[0-9]")
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
 _NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
 _NOT_BEHIND = re.compile(rf"[ {CJK}]{{0,12}}?(?:ではな|じゃな|ありません|아니|않)")
@@ -67,11 +78,8 @@ _FILE_OR_HOST = re.compile(
     r"\w\.(?:com|net|org|info|html?|php|aspx?|jpe?g|png|gif|tiff?|webp|svg|pdf|txt)\b|\w@\w",
     re.IGNORECASE,
 )
-_PATH = re.compile(r"^/\w|\b(?:licen[sc]es?|publicdomain)/", re.IGNORECASE)
+_PATH = re.compile(r"^/\w+[/.]|\b(?:licen[sc]es?|publicdomain)/", re.IGNORECASE)
 _SCHEME = re.compile(r"(?:[a-z][a-z0-9+.-]{1,15}:)?//|\bwww\.", re.IGNORECASE)
-_NONCOMMERCIAL = re.compile(
-    r"(?:for )?non[- ]?commercial(?: use| purposes)?(?: only)?", re.IGNORECASE
-)
 _ODD_ADDRESSES: Final = ("lookalike", "rights_statement")
 _OTHER_SCHEMES: Final = word_set("mailto data javascript vbscript blob file ftp feed jar about tel")
 _LABEL = re.compile(r"[(\[{*]*+(?:[^\W\d_]{1,20}+[:=(\[]?+)?+[(\[]*+")
@@ -135,13 +143,13 @@ def parse_text(text: str, *, choice: bool = False) -> Parsed:
     """
     if len(text) > LIMIT:
         return rejected("too_long", text[:80])
-    text = _ESCAPE.sub(lambda m: _ESCAPES[m[0]], _TAG.sub(" ", text)).strip(_EDGES)
+    text = _ESCAPE.sub(lambda m: _ESCAPES[m[0]], _TAG.sub(" ", text.rstrip(_FILLING))).strip(_EDGES)
     if _HIDDEN.search(text) or (not text.isascii() and _stray_mark(text)):
         return rejected("hidden_characters", text)
     folded = plain = " ".join(fold(text).split())
     if not plain:
         return rejected("empty")
-    exact = _EXACT.get(_key(plain))
+    exact = None if " -" in plain and _MINUS.search(plain) else _EXACT.get(_key(plain))
     if exact is not None:
         reason = "title" if exact.title[:6].lower() in plain.lower() else "identifier"
         return accepted(exact, reason, plain)
@@ -221,7 +229,7 @@ def _address_start(chunk: str) -> int:
 
 
 def _mentions(rest: str, choice: bool) -> tuple[list[_Found], str]:
-    neutral = NEUTRAL.sub(lambda m: " " * len(m[0]), rest)
+    neutral = NEUTRAL.sub(lambda m: " " * len(m[0]), blank_slots(rest))
     reader = Reader(neutral, choice=choice)
     found: list[_Found] = []
     at = 0
@@ -264,6 +272,11 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
     reserved = bool(RESERVED.search(rest))
     if all(f.answer.status == "reject" for f in found):
         return rejected("all_rights_reserved", folded) if reserved else found[0].answer
+    tools = {f.answer.id for f in found} - {None}
+    if len(tools) == 1:
+        tool = TOOLS[tools.pop() or ""]
+        rest = without_repetition(rest, tool)
+        found = [f for f in found if f.answer.id or f.marked or not repeats(f.answer, tool)]
     withdrawn = [f for f in found if _negated(f, rest)]
     if withdrawn:
         same = len(withdrawn) == len(found)
@@ -275,12 +288,12 @@ def _combine(found: list[_Found], rest: str, folded: str) -> Parsed:
             if reserved and not answer.family and (answer.reason in ("no_tool", "public_domain"))
             else answer
         )
-    if TOOLS[answer.id or ""].nc:  # what the licence asks anyway limits nothing
-        rest = _NONCOMMERCIAL.sub(lambda m: " " * len(m[0]), rest)
     doubt = _doubt(rest, reserved) or ("uncertain" if folded.endswith("?") else "")
     named = [f for f in found if f.answer.id is not None]
     if not doubt and any(unclear(rest, f.start, f.end) for f in named):
         doubt = "unclear_statement"
+    for index, f in enumerate(named):
+        doubt = doubt or beside(rest, f.start, f.end, TOOLS[f.answer.id or ""], first=not index)
     return ambiguous(doubt, folded) if doubt else answer
 
 
@@ -338,17 +351,21 @@ def _is_choice(named: list[_Found], rest: str) -> bool:
 def _negated(found: _Found, rest: str) -> bool:
     """Whether a word of negation stands before the mention in the same sentence."""
     before = re.split(r"[.;!?。]\s|[;!?。]", rest[max(0, found.start - 200) : found.start])[-1]
-    words = re.findall(r"[^\W\d_]+(?:'t\b)?", before.lower())
+    words = [
+        word
+        for text in (before, disguised(before))
+        for word in re.findall(r"[^\W\d_]+(?:'t\b)?", text.lower())[-12:]
+    ]
     if _NOT_CJK.search(before) or _NOT_BEHIND.match(rest, found.end):
         return True
-    return any(word in NOT or word.endswith("n't") for word in words[-12:])
+    return any(word in NOT or word.endswith("n't") for word in words)
 
 
 def _doubt(rest: str, reserved: bool) -> str:
     """Why an otherwise clear grant is not one, or an empty string."""
-    if reserved or NO_KNOWN.search(rest):
+    if reserved or NO_KNOWN.search(rest) or doubtful(rest):
         return "contradiction"
-    words = set(re.findall(r"[^\W\d_]+", rest.lower()))
+    words = set(re.findall(r"[^\W\d_]+", f"{rest} {disguised(rest)}".lower()))
     if words & NOT or "n't" in rest.lower() or LIMITS.search(rest) or _NOT_CJK.search(rest):
         return "contradiction"
     if _BARE_ELEMENTS.search(rest) or (SOFTWARE.search(rest) and not words & OR):

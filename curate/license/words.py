@@ -21,7 +21,7 @@ AND: Final = word_set("and und et y e en og och i и та &")
 NOT: Final = word_set(
     "not never without nor neither nicht kein keine keinen keiner pas não nao niet geen ikke inte "
     "nie не ні cannot cant unlike except excepting excluding excludes non no sin sans senza sem "
-    "unless isnt arent wasnt doesnt dont"
+    "unless nope nein none false isnt arent wasnt doesnt dont"
 )  # fmt: skip
 UNITS_OF_MEASURE: Final = word_set(
     "mb gb kb tb mib gib mp mpx megapixel megapixels mpixel m cm mm km ft inch inches x px pixel "

@@ -15,6 +15,7 @@ from license_corpus import cases
 
 from curate.license import SOURCE_KINDS, batch, license_token, parse, parse_column
 from curate.license.answer import REASONS
+from curate.license.parse import JSON_KINDS
 from curate.license.tools import CREATIVE_COMMONS, TOOLS, Tool
 
 UNPORTED = [t for t in CREATIVE_COMMONS if t.kind == "licence"]
@@ -187,6 +188,45 @@ def test_a_batch_gives_one_token_a_line_in_order() -> None:
            '{"input": {"unit": "by", "version": "4.0"}, "source_kind": "cc_triple"}',
            '{"input": "CC0", "source_kind": ["text"]}']  # fmt: skip
     assert list(batch(odd)) == ["REJECT"] * 8 + ["CC-BY-2.0", "REJECT", "CC-BY-4.0", "REJECT"]
+
+
+def test_lists_and_objects_are_no_text() -> None:
+    """Only kinds whose source has objects take them; a list holds no single claim."""
+    objects = {"cc_triple", "openverse_pair", "wikimedia", "museumvictoria_licence", "hf_card"}
+    assert set(JSON_KINDS) == objects
+    for kind in SOURCE_KINDS:
+        for value in (["CC BY 4.0"], {"a": "CC BY 4.0"}, [["CC0"]], [], {}):
+            line = json.dumps({"input": value, "source_kind": kind})
+            assert next(iter(batch([line]))) in ("REJECT", "AMBIGUOUS"), (kind, value)
+            assert parse(value, kind).id is None
+
+
+def test_machine_made_credit_lines_hold_any_name() -> None:
+    """Openverse and Wikimedia Commons print the creator's name as it is, and names may deny."""
+    names = ("No Doubt", "Not Vital", "Sans Souci", "Will.i.am", "Text Editor", "john_not_doe")
+    for name in names:
+        line = f'"Not for Sale" by {name} is licensed under CC BY 2.0.'
+        assert parse(line, "text").id == "CC-BY-2.0", name
+        assert parse(line.replace("is licensed", "is not licensed"), "text").id is None, name
+        assert parse(line.replace("2.0.", "2.0, but not this picture"), "text").id is None, name
+    for title in ("Never say never by Jane Doe", "No Man's Land by Jane Doe", "No Doubt"):
+        line = f"{title}, CC BY-SA 4.0, via Wikimedia Commons"
+        assert parse(line, "text").id == "CC-BY-SA-4.0", title
+        assert parse(line.replace(", CC", ", not CC"), "text").id is None, title
+
+
+@pytest.mark.parametrize("suffix", ["", "-SA", "-NC", "-ND", "-NC-SA", "-NC-ND"])
+@pytest.mark.parametrize("version", ["3.0", "4.0"])
+def test_the_text_of_the_licence_chooser(suffix: str, version: str) -> None:
+    tool = TOOLS[f"CC-BY{suffix}-{version}"]
+    for source in ("", " Based on a work at https://example.com/a.", " Based on a work at x.org."):
+        for more in ("", " Permissions beyond the scope of this license may be available at "
+                         "http://example.com/more."):  # fmt: skip
+            notice = f"under a Creative Commons {tool.title} License.{source}{more}"
+            assert parse(f"This work is licensed {notice}", "text").id == tool.id
+            assert parse(f"Cat by Jane Doe is licensed {notice}", "text").id == tool.id
+            assert parse(f"Theme by Jane Doe is licensed {notice}", "text").id is None
+            assert parse(f"This work is not licensed {notice}", "text").id is None
 
 
 def test_the_parser_starts_without_arrow_pydantic_or_torch() -> None:
