@@ -26,6 +26,8 @@ EXTENSION_HEAD: Final = b"http://ns.adobe.com/xmp/extension/\0"
 PHOTOSHOP_HEAD: Final = b"Photoshop 3.0\0"
 GIF_XMP: Final = b"\x21\xff\x0bXMP DataXMP"
 GIF_XMP_TRAILER: Final = b"\x01\xff\xfe\xfd"
+RIGHTS_KEYWORDS: Final = frozenset({b"copyright", b"license", b"licence", b"rights"})
+"""Keywords of PNG text chunks that hold words on rights; the standard's own is Copyright."""
 TEXT_LIMIT: Final = 16 << 20
 """Bytes that a compressed text chunk may grow to; what is longer is cut."""
 
@@ -34,7 +36,8 @@ TEXT_LIMIT: Final = 16 << 20
 class Embedded:
     """Raw EXIF (a TIFF stream, perhaps after `Exif\\0\\0`), XMP packets and IPTC-IIM records.
 
-    A file may hold several packets; they stand in the order of the file.
+    A file may hold several packets; they stand in the order of the file. A PNG's text chunks on
+    rights stand among them, unpacked, as `tEXt`, keyword, zero byte and text.
     """
 
     exif: bytes | None = None
@@ -124,6 +127,9 @@ def _png(body: bytes) -> Embedded:
         keyword, text = _png_text(name, data)
         if keyword == b"XML:com.adobe.xmp":
             packets.append(text)
+            continue
+        if keyword.strip().lower() in RIGHTS_KEYWORDS and text:
+            packets.append(b"tEXt" + keyword + b"\0" + text)
             continue
         kind, profile = _raw_profile(keyword, text)
         if kind in (b"exif", b"app1") and not profile.startswith(XMP_HEAD):

@@ -13,14 +13,15 @@ from typing import Final
 from curate.license import exif as exif_block
 from curate.license import iptc as iptc_block
 from curate.license import plus
-from curate.license.evidence import Claim, read
+from curate.license.evidence import XMP_UNREAD, Claim, read
 from curate.license.plus import Reservation
-from curate.license.xmp import Property, properties
+from curate.license.xmp import Property, properties, speaks_of_licence
 
 XMP_RIGHTS: Final = "http://ns.adobe.com/xap/1.0/rights/"
 DC: Final = "http://purl.org/dc/elements/1.1/"
 DCTERMS: Final = "http://purl.org/dc/terms/"
 CC: Final = ("http://creativecommons.org/ns#", "http://web.resource.org/cc/")
+XHV: Final = "http://www.w3.org/1999/xhtml/vocab#"
 TIFF: Final = "http://ns.adobe.com/tiff/1.0/"
 PHOTOSHOP: Final = "http://ns.adobe.com/photoshop/1.0/"
 IPTC_EXTENSION: Final = "http://iptc.org/std/Iptc4xmpExt/2008-02-29/"
@@ -30,7 +31,10 @@ KINDS: Final = {
     (XMP_RIGHTS, "UsageTerms"): "xmp_usageterms",
     (CC[0], "license"): "cc_license_xmp",
     (CC[1], "license"): "cc_license_xmp",
+    (DCTERMS, "license"): "cc_license_xmp",
+    (XHV, "license"): "cc_license_xmp",
     (DC, "rights"): "dc_rights",
+    (DCTERMS, "rights"): "dc_rights",
     (TIFF, "Copyright"): "exif_copyright",
 }
 """XMP properties that claim something of the licence, and how their values are parsed."""
@@ -48,7 +52,10 @@ picture came to be; with the properties that say it, the best one first."""
 CLAIMANT: Final = "the picture's own metadata"
 VALUE_LIMIT: Final = 65537
 """Characters of a claim that are kept: one more than the parser reads, so that it says so."""
-_RESERVING: Final = frozenset({"all_rights_reserved", "negated"})
+PNG_TEXT: Final = b"tEXt"
+"""What a rights text of a PNG begins with where it stands among the packets."""
+_RESERVING: Final = frozenset({"all_rights_reserved", "negated", "rights_statement"})
+_ADDRESS: Final = ("http:", "https:", "//", "www.", "creativecommons.org")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +81,19 @@ def read_embedded(
 ) -> EmbeddedRights:
     """What the raw blocks say. Never raises: a block that cannot be read says nothing.
 
-    But a packet of XMP that cannot be read and speaks of reservations reserves (`xmp_unread`).
+    But a packet of XMP that cannot be read and speaks of reservations reserves (`xmp_unread`), and
+    one that speaks of a licence is a claim that contradicts any (`evidence.XMP_UNREAD`).
     """
-    packets = list(xmp or ())
-    if not (exif or packets or iptc):
+    texts = [packet for packet in xmp or () if packet.startswith(PNG_TEXT)]
+    packets = [packet for packet in xmp or () if not packet.startswith(PNG_TEXT)]
+    if not (exif or packets or iptc or texts):
         return NOTHING
     parsed = [properties(packet) for packet in packets]
     found = [item for known in parsed for item in known or ()]
-    claims = [*_from_xmp(found), *_from_exif(exif or b""), *_from_iptc(iptc or b"")]
-    unread = [plus.unread(p) for p, known in zip(packets, parsed, strict=True) if known is None]
+    broken = [p for p, known in zip(packets, parsed, strict=True) if known is None]
+    claims = [*_from_xmp(found), *_from_unread(broken), *_from_png(texts),
+              *_from_exif(exif or b""), *_from_iptc(iptc or b"")]  # fmt: skip
+    unread = [plus.unread(packet) for packet in broken]
     words = [plus.reserved_in_words(*said) for said in _words(claims, found, iptc or b"")]
     reserved = [*plus.reserved(found), *(item for item in (*unread, *words) if item is not None)]
     credits = {name: _first(found, places) for name, places in _CREDITS.items()}
@@ -111,7 +122,23 @@ def _from_xmp(found: Iterable[Property]) -> Iterator[Claim]:
     for item in found:
         kind = KINDS.get((item.namespace, item.name))
         if kind is not None and item.text:
-            yield _claim(kind, item.text, item.locator)
+            named = kind == "cc_license_xmp" and not item.text.lower().startswith(_ADDRESS)
+            yield _claim("xmp_usageterms" if named else kind, item.text, item.locator)
+
+
+def _from_unread(packets: Iterable[bytes]) -> Iterator[Claim]:
+    """Nobody may overlook what a broken packet would have said of a licence."""
+    for packet in packets:
+        if (text := speaks_of_licence(packet)) is not None:
+            yield _claim(XMP_UNREAD, text, "xmp")
+
+
+def _from_png(texts: Iterable[bytes]) -> Iterator[Claim]:
+    """Text chunks, unpacked: the type, a keyword, a zero byte and the text."""
+    for chunk in texts:
+        keyword, _, text = chunk.removeprefix(PNG_TEXT).partition(b"\0")
+        if said := exif_block.decoded(text):
+            yield _claim("exif_copyright", said, f"png:{exif_block.decoded(keyword)}")
 
 
 def _from_exif(block: bytes) -> Iterator[Claim]:
@@ -130,7 +157,7 @@ def _claim(kind: str, value: str, locator: str) -> Claim:
 
 
 def _ranked(claim: Claim) -> Claim:
-    """The claim on its rung: L4 if it names a tool, or in XMP and IPTC reserves all; L1 otherwise.
+    """The claim on its rung: L4 if it names a tool, or outside EXIF reserves all; L1 otherwise.
 
     Cameras write the EXIF notice into every picture, so free words there are a footer; an address
     of a licence is none.
@@ -138,7 +165,8 @@ def _ranked(claim: Claim) -> Claim:
     answer = read(claim)
     if (claim.locator or "").startswith("exif:"):
         return replace(claim, level=4 if answer.id and answer.reason == "url" else 1)
-    return replace(claim, level=4 if answer.id or answer.reason in _RESERVING else 1)
+    said = answer.id or answer.reason in _RESERVING or claim.kind == XMP_UNREAD
+    return replace(claim, level=4 if said else 1)
 
 
 def _first(found: Iterable[Property], places: tuple[tuple[str, str], ...]) -> str | None:

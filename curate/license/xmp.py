@@ -9,7 +9,9 @@ from __future__ import annotations
 import codecs
 import re
 from collections.abc import Iterator
+from copy import deepcopy
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
@@ -20,6 +22,9 @@ _LANG: Final = "{http://www.w3.org/XML/1998/namespace}lang"
 _NODE: Final = f"{{{RDF}}}Description"
 _ARRAYS: Final = frozenset(f"{{{RDF}}}{name}" for name in ("Bag", "Seq", "Alt"))
 _DEPTH: Final = 8
+_NODE_ID: Final = f"{{{RDF}}}nodeID"
+_REFERENCES: Final = 64
+"""References to a node elsewhere in a packet that are followed; no writer needs more than a few."""
 PACKET_LIMIT: Final = 16 << 20
 _BOMS: Final = (
     (codecs.BOM_UTF32_LE, "utf-32-le"), (codecs.BOM_UTF32_BE, "utf-32-be"),
@@ -31,6 +36,13 @@ _FIRST_LETTER: Final = (
     (b"\0<", "utf-16-be"),
 )  # fmt: skip
 _NOT_XML: Final = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\ud800-\udfff\ufffe\uffff]")
+_DECLARED: Final = re.compile(r"xmlns(?::[\w.-]{1,99})?\s{0,9}=\s{0,9}(?:\"[^\"]*\"|'[^']*')")
+"""A namespace's declaration: writers declare many that they then do not use."""
+_LICENCE: Final = re.compile(
+    r"creativecommons|web\.resource\.org/cc|usageterms|webstatement|[:<\s]licen[cs]e\b|:rights\b"
+    r"|:copyright\b",
+    re.IGNORECASE,
+)
 _END: Final = re.compile(r"<\?xpacket\s{1,9}end\b[^<>]{0,99}\?>")
 
 
@@ -72,7 +84,7 @@ def _decoded(raw: bytes) -> str:
 
 
 def properties(raw: bytes) -> list[Property] | None:
-    """The properties of a packet in document order, or None if it is no XML that may be read.
+    """The properties of a packet in document order, or None if it is no RDF that may be read.
 
     Entities and document types are refused, whatever they say: XMP has none.
     """
@@ -85,7 +97,31 @@ def properties(raw: bytes) -> list[Property] | None:
         root = fromstring(packet_text(raw), forbid_dtd=True)
     except (ParseError, DefusedXmlException, ValueError):
         return None
-    return [found for rdf in root.iter(f"{{{RDF}}}RDF") for node in rdf for found in _node(node)]
+    descriptions = list(root.iter(f"{{{RDF}}}RDF"))
+    for rdf in descriptions:
+        _follow(rdf)
+    found = [found for rdf in descriptions for node in rdf for found in _node(node)]
+    return found if descriptions or not packet_text(raw) else None
+
+
+def speaks_of_licence(packet: bytes) -> str | None:
+    """The text of a packet that names a licence or a property for one, whatever its form; or None."""
+    text = packet_text(packet)
+    return text if _LICENCE.search(_DECLARED.sub("", text)) else None
+
+
+def _follow(rdf: Element) -> None:
+    """Put the value of a node that is named by rdf:nodeID where it is referred to."""
+    named = {node.get(_NODE_ID): node for node in rdf if node.get(_NODE_ID) is not None}
+    referring = (e for node in rdf for e in node.iter() if e is not node and e.get(_NODE_ID))
+    for element in list(islice(referring, _REFERENCES)) if named else ():
+        node = named.get(element.get(_NODE_ID))
+        if node is None:
+            continue
+        copy = deepcopy(node)
+        for inner in copy.iter():
+            inner.attrib.pop(_NODE_ID, None)
+        element.append(copy)
 
 
 def _node(node: Element) -> Iterator[Property]:

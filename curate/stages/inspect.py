@@ -52,7 +52,7 @@ class Inspect(Stage):
         c.THUMBNAIL, c.EMBEDDED_EXIF, c.EMBEDDED_XMP, c.EMBEDDED_IPTC,
     ])  # fmt: skip
 
-    version: ClassVar[int] = 2
+    version: ClassVar[int] = 3
 
     def open(self) -> Transform:
         return self._inspect

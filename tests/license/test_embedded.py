@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import io
 import struct
 import time
+from typing import Final
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from PIL import Image
+from PIL.PngImagePlugin import PngInfo
 from speaking import (
     AS_LICENSE,
     BY,
@@ -28,7 +32,9 @@ from speaking import (
     told,
 )
 
+from curate.images.metadata import embedded
 from curate.license.embedded import NOTHING, read_embedded
+from curate.license.evidence import Claim, compare, resolve
 from curate.license.plus import SIGNALS, prohibits, reserved_in_words
 from curate.license.xmp import packet_text, properties
 
@@ -94,13 +100,92 @@ def test_text_that_is_no_utf_8_is_still_read() -> None:
         packet(LICENSE).replace(CC, "http://creativecommons.org/ns"),
         packet(f"<rdf:license rdf:resource='{BY}'/>"),
         packet(f"<dc:relation><rdf:Description>{LICENSE}</rdf:Description></dc:relation>"),  # nested
-        f"<svg xmlns:cc='{CC}'>{LICENSE.replace('rdf:', '')}</svg>",
-        "", "<", "<x:xmpmeta", "not xml at all", packet(LICENSE, spaces=FEW)[:-300], "<a>" * 40,
-        f"<!DOCTYPE r [<!ENTITY l '{BY}'>]>" + packet("<cc:license>&l;</cc:license>", spaces=FEW),
+        "", "<", "<x:xmpmeta", "not xml at all", "<a>" * 40, packet()[:-300],
+        f"<svg xmlns:cc='{CC}'/>",
     ],
 )  # fmt: skip
 def test_what_is_no_statement_about_the_picture(written: str) -> None:
     assert read(written) == NOTHING
+
+
+WHOLE: Final = packet(LICENSE, spaces=FEW)
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        WHOLE[:-300], WHOLE[: WHOLE.index("</rdf:Description>")], "<!DOCTYPE x>" + WHOLE,
+        f"<!DOCTYPE r [<!ENTITY l '{BY}'>]>" + packet("<cc:license>&l;</cc:license>", spaces=FEW),
+        f"<svg xmlns:cc='{CC}'>{LICENSE.replace('rdf:', '')}</svg>", f"junk {BY} junk",
+        packet("<xmpRights:UsageTerms>No</xmpRights:UsageTerms>")[:-250], packet(attributes=f'xmpRights:WebStatement="{BY}"')[:-250],
+        packet("<dc:rights>All rights reserved</dc:rights>")[:-250],
+    ],
+)  # fmt: skip
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-16"])
+def test_a_broken_packet_that_speaks_of_a_licence_contradicts_any(
+    written: str, encoding: str
+) -> None:
+    [claim] = read_embedded(xmp=[written.replace("\ufeff", "").encode(encoding)]).claims
+    assert (claim.kind, claim.level, claim.locator) == ("xmp_unread", 4, "xmp")
+    assert claim.value and claim.value in written.replace("\ufeff", "")
+    for grant in (Claim("url", BY, 5), Claim("text", "CC BY", 3), Claim("declaration", "CC0-1.0")):
+        assert compare([grant], [claim]).agreement == "contradicts"
+    assert resolve([claim]).id is None
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "<t:license xmlns:t='http://purl.org/dc/terms/' rdf:resource='{}'/>",
+        "<v:license xmlns:v='http://www.w3.org/1999/xhtml/vocab#' rdf:resource='{}'/>",
+        "<t:license xmlns:t='http://purl.org/dc/terms/'>{}</t:license>",
+        "<cc:license>{}</cc:license>",
+    ],
+)
+def test_other_properties_for_a_licence(statement: str) -> None:
+    for value, kind in ((BY, "cc_license_xmp"), ("CC BY 4.0", "xmp_usageterms")):
+        [claim] = read(packet(statement.format(value))).claims
+        assert (claim.kind, claim.value, claim.level) == (kind, value, 4)
+
+
+@pytest.mark.parametrize(
+    "node",
+    [
+        f"<rdf:Description rdf:nodeID='a'><rdf:value>{BY}</rdf:value></rdf:Description>",
+        f"<rdf:Description rdf:nodeID='a'><rdf:value rdf:resource='{BY}'/></rdf:Description>",
+        f"<rdf:Description rdf:nodeID='a' rdf:value='{BY}'/>",
+        f"<rdf:Bag rdf:nodeID='a'><rdf:li>{BY}</rdf:li></rdf:Bag>",
+    ],
+)
+def test_a_reference_to_a_node_is_followed(node: str) -> None:
+    written = packet("<cc:license rdf:nodeID='a'/>").replace("</rdf:RDF>", f"{node}</rdf:RDF>")
+    assert told(read(written)) == [AS_LICENSE]
+
+
+def test_references_in_a_circle_end() -> None:
+    loop = "<rdf:Bag rdf:nodeID='a'>" + "<rdf:li rdf:nodeID='a'/>" * 500 + "</rdf:Bag>"
+    start = time.perf_counter()
+    read(packet("<cc:license rdf:nodeID='a'/>").replace("</rdf:RDF>", f"{loop}</rdf:RDF>"))
+    assert time.perf_counter() - start < 2
+
+
+@pytest.mark.parametrize(
+    ("text", "rung"),
+    [("CC BY-NC 4.0", 4), (BY, 4), ("All rights reserved", 4), ("© 2019 Jane Doe", 1)],
+)
+@pytest.mark.parametrize("chunk", ["tEXt", "zTXt", "iTXt", "iTXt packed"])
+def test_a_copyright_text_of_a_png_is_a_claim(text: str, rung: int, chunk: str) -> None:
+    info = PngInfo()
+    if chunk.startswith("iTXt"):
+        info.add_itxt("Copyright", text, zip=chunk.endswith("packed"))
+    else:
+        info.add_text("Copyright", text, zip=chunk == "zTXt")
+    body = io.BytesIO()
+    Image.new("RGB", (8, 8)).save(body, "PNG", pnginfo=info)
+    with Image.open(body) as im:
+        found = embedded(im, body.getvalue())
+    claims = told(read_embedded(exif=found.exif, xmp=found.xmp, iptc=found.iptc))
+    assert claims == [("exif_copyright", text, rung, "png:Copyright")]
 
 
 def test_entities_are_not_expanded() -> None:
@@ -242,7 +327,7 @@ def test_broken_xmp_reserves_only_where_it_speaks_of_it() -> None:
     [found] = read(whole[: whole.index("</rdf:Description>")]).reservations
     assert found.signal == "xmp_unread"
     silent = packet(LICENSE, spaces=FEW)
-    assert read(silent[: silent.index("</rdf:Description>")]) == NOTHING
+    assert not read(silent[: silent.index("</rdf:Description>")]).reservations
 
 
 @pytest.mark.parametrize(
