@@ -290,7 +290,10 @@ class _Picture:
     def _check_fields(self, response: aiohttp.ClientResponse) -> None:
         honoured = self.settings.honour_reservations
         tags = rsp.values_of(response, "X-Robots-Tag")
-        held = [name for name in self.judge(tags) if name in honoured] if tags else []
+        try:
+            held = [name for name in self.judge(tags) if name in honoured] if tags else []
+        except Unreadable as error:
+            raise unknown("x-robots-tag", f"{response.url}: {error}") from error
         declared = rsp.values_of(response, RESERVATION) if TDM_RESERVATION in honoured else []
         answer = "; ".join([*tags, *(f"{RESERVATION}: {value}" for value in declared)])[:2000]
         self.trace.looks.append(
