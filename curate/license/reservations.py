@@ -48,6 +48,9 @@ _PLAIN: Final = RESERVING | {"all", "index", "follow", "nofollow", "noarchive", 
                              "nositelinkssearchbox"}  # fmt: skip
 _KNOWN: Final = _PLAIN | _VALUED
 _LIMIT: Final = 8192
+_TOKEN: Final = re.compile(r"[a-z][a-z0-9_-]*")
+"""The name of a directive, known or not; what is none is malformed."""
+_QUOTES: Final = "\"'“”‘’ \t"
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,14 +70,21 @@ def x_robots_tag(
     Directives addressed to nobody, to `*` or to one of `user_agents` (whole product tokens, in any
     case) hold; those for other agents do not. `none` also stands as `noindex` and `nofollow`;
     `unavailable_after` stands from its date on, and at once if the date cannot be read.
+    Raises Unreadable for a malformed value, unless another directive reserves anyway.
     """
     ours = {_product(name) for name in user_agents} | {"*"}
     now = at or datetime.now(UTC)
     found: list[str] = []
+    malformed: list[str] = []
     for value in values:
+        malformed += [value] if len(value) > _LIMIT else []
         for directive in directives(value):
             if directive.user_agent is None or directive.user_agent in ours:
+                named = directive.user_agent is None and directive.name in ours
+                malformed += [value] if named or not _TOKEN.fullmatch(directive.name) else []
                 found += _holding(directive, now)
+    if malformed and not (RESERVING | {UNAVAILABLE_AFTER}).intersection(found):
+        raise Unreadable(f"X-Robots-Tag {malformed[0][:200]!r} is malformed")
     return list(dict.fromkeys(found))
 
 
@@ -108,7 +118,7 @@ def directives(value: str) -> Iterable[Directive]:
     parts = value[:_LIMIT].replace(";", ",").split(",")
     index = 0
     while index < len(parts):
-        part = parts[index].strip()
+        part = _unquoted(parts[index])
         index += 1
         head, colon, tail = (piece.strip() for piece in part.partition(":"))
         if colon and head.lower() not in _KNOWN and re.fullmatch(r"[\w*./ -]+", head):
@@ -125,6 +135,16 @@ def directives(value: str) -> Iterable[Directive]:
             yield from (Directive(word, None, agent) for word in words)
             continue
         yield Directive(name, tail.strip() if colon else None, agent)
+
+
+def _unquoted(part: str) -> str:
+    """A piece without quotation marks; `=` behind a known name is taken for its colon."""
+    text = " ".join(piece.strip(_QUOTES) for piece in part.strip(_QUOTES).split(" "))
+    name, equals, value = text.partition("=")
+    head, colon, last = name.rpartition(":")
+    if equals and last.strip(_QUOTES).lower() in _KNOWN:
+        return f"{head}{colon}{last.strip(_QUOTES)}:{value.strip(_QUOTES)}"
+    return ":".join(piece.strip(_QUOTES) for piece in text.split(":"))
 
 
 def _begins_directive(part: str) -> bool:
