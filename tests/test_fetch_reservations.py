@@ -225,11 +225,34 @@ def test_an_answer_grows_old(server: Server, monkeypatch: pytest.MonkeyPatch) ->
                     await web.fetch(f"http://{HOST}/a")
                     asked.append(server.asked[ROBOTS])
                 web._origins._entries.clear()
+                web._origins._answered.clear()
         finally:
             await web.close()
         return asked
 
     assert asyncio.run(main()) == [1, 1, 2, 3, 4, 4]
+
+
+@pytest.mark.parametrize("closed", [False, True])
+def test_a_known_origin_is_one_look_up_for_each_further_picture(
+    server: Server, monkeypatch: pytest.MonkeyPatch, closed: bool
+) -> None:
+    if closed:
+        server.files[ROBOTS] = ("200 OK", CLOSED, {})
+
+    async def main() -> list[Outcome]:
+        web = Web(settings(server), judge=lambda values: [], lookup=no_names)
+        try:
+            first = await web.fetch(f"http://{HOST}/a")
+            monkeypatch.delattr(origins.Origins, "_answers")
+            return [first, *[await web.fetch(f"http://{HOST}/{n}") for n in ("b", "closed/1")]]
+        finally:
+            await web.close()
+
+    first, second, last = asyncio.run(main())
+    assert [look["answer"] for look in looks(first)] == [look["answer"] for look in looks(second)]
+    assert looks(first)[:2] == looks(second)[:2]
+    assert (last.reason == "reservation:robots_txt") is closed
 
 
 def test_a_host_that_may_not_be_met_says_so_itself(server: Server) -> None:

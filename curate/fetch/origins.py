@@ -13,6 +13,7 @@ import math
 from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
+from functools import cached_property
 from typing import Final
 
 from yarl import URL
@@ -56,6 +57,11 @@ class _File:
     rules: Rules | None = None
     refusal: Refusal | None = None
 
+    @cached_property
+    def lets_pass(self) -> Look:
+        """What every picture that the file does not reserve has to tell: one object for all."""
+        return self.look("no file" if self.rules is None else "not reserved")
+
     def look(self, answer: str) -> Look:
         return Look(self.url, answer, status=self.status, sha256=self.sha256, at=self.at)
 
@@ -66,6 +72,16 @@ class _Entry:
     expires: float = math.inf
 
 
+@dataclass(frozen=True)
+class _Answered:
+    """An origin all of whose files are known: a picture of it costs one look-up and its rules."""
+
+    files: Sequence[tuple[_Kind, _File]]
+    expires: float
+    empty: bool
+    """No file holds a rule or a refusal."""
+
+
 class Origins:
     """The files of the origins that one gateway meets; lives in that gateway's event loop."""
 
@@ -74,6 +90,7 @@ class Origins:
         honoured = set(settings.honour_reservations)
         self._kinds = [kind for name, kind in _kinds(settings).items() if name in honoured]
         self._entries: dict[tuple[str, str], _Entry] = {}
+        self._answered: dict[tuple[str, str], _Answered] = {}
 
     async def check(self, url: URL, looks: list[Look]) -> None:
         """Return if the URL may be asked; what was looked at is added to `looks`.
@@ -82,31 +99,48 @@ class Origins:
         """
         if not self._kinds:
             return
-        origin = url.origin()
-        entries = [self._entry(kind, origin) for kind in self._kinds]
-        for kind, entry in zip(self._kinds, entries, strict=True):
-            done = entry.task.done()
-            file = entry.task.result() if done else await asyncio.shield(entry.task)
-            self._judge(kind, file, str(url), looks)
+        origin = (url.scheme, url.raw_authority)
+        known = self._answered.get(origin)
+        if known is None or known.expires <= asyncio.get_running_loop().time():
+            known = await self._answers(url.origin())
+            if len(self._answered) >= _MOST_ORIGINS:
+                self._answered.clear()
+            self._answered[origin] = known
+        if known.empty:
+            looks.extend([file.lets_pass for _, file in known.files])
+            return
+        text = str(url)
+        for kind, file in known.files:
+            self._judge(kind, file, text, looks)
 
     def close(self) -> None:
         """Ask no further."""
         for entry in self._entries.values():
             entry.task.cancel()
 
+    async def _answers(self, origin: URL) -> _Answered:
+        """All files of an origin, asked for side by side."""
+        entries = [self._entry(kind, origin) for kind in self._kinds]
+        files = [await asyncio.shield(entry.task) for entry in entries]
+        return _Answered(
+            list(zip(self._kinds, files, strict=True)),
+            min(entry.expires for entry in entries),
+            not any(file.rules or file.refusal for file in files),
+        )
+
     def _judge(self, kind: _Kind, file: _File, url: str, looks: list[Look]) -> None:
         if file.refusal is not None:
             looks.append(file.look(file.refusal.text or file.refusal.reason))
             raise file.refusal
         if file.rules is None:
-            looks.append(file.look("no file"))
+            looks.append(file.lets_pass)
             return
         try:
             rule = file.rules(url)
         except Unreadable as error:
             looks.append(file.look(str(error)))
             raise unknown(kind.reason, f"{file.url}: {error}") from error
-        looks.append(file.look(rule or "not reserved"))
+        looks.append(file.lets_pass if rule is None else file.look(rule))
         if rule is not None:
             raise Refusal(f"reservation:{kind.reason}", verdict="rejected", text=rule)
 

@@ -6,8 +6,10 @@ package; `Refusal` carries such a reason from where it is found to where it is r
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from types import MappingProxyType
 from typing import Literal
 
@@ -74,7 +76,7 @@ class Outcome:
     attempts: int = 0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Look:
     """One place where a reservation could have stood, and what was found there."""
 
@@ -84,10 +86,11 @@ class Look:
     sha256: str | None = None
     at: str | None = None
 
-    def to_json(self) -> dict[str, str | int | None]:
-        """As the observation column holds it."""
-        return {"url": self.url, "answer": self.answer, "status": self.status,
-                "sha256": self.sha256, "at": self.at}  # fmt: skip
+    @cached_property
+    def text(self) -> str:
+        """As JSON, as the observation column holds it; encoded once for all pictures of an origin."""
+        return json.dumps({"url": self.url, "answer": self.answer, "status": self.status,
+                           "sha256": self.sha256, "at": self.at}, ensure_ascii=False)  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -68,7 +68,7 @@ class _Trace:
     def reservations(self) -> str | None:
         if not self.looks:
             return None
-        return json.dumps([look.to_json() for look in self.looks], ensure_ascii=False)
+        return f"[{', '.join([look.text for look in self.looks])}]"
 
 
 class _Asking(Protocol[Got]):
