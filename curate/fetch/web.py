@@ -26,7 +26,7 @@ from curate.fetch.hosts import HostGates
 from curate.fetch.origins import Origins, unknown
 from curate.fetch.outcome import FetchSettings, Look, Outcome, Refusal, Small
 from curate.fetch.pages import LandingPages
-from curate.license.reservations import TDM_RESERVATION, Unreadable
+from curate.license.reservations import ROBOTS_TXT, TDM_RESERVATION, Unreadable
 from curate.license.tdmrep import POLICY, RESERVATION, tdm_field
 
 Judge = Callable[[list[str]], Sequence[str]]
@@ -290,8 +290,9 @@ class _Picture:
     def _check_fields(self, response: aiohttp.ClientResponse) -> None:
         honoured = self.settings.honour_reservations
         tags = rsp.values_of(response, "X-Robots-Tag")
+        asked = tags if set(honoured) - {ROBOTS_TXT, TDM_RESERVATION} else []
         try:
-            held = [name for name in self.judge(tags) if name in honoured] if tags else []
+            held = [name for name in self.judge(asked) if name in honoured]
         except Unreadable as error:
             raise unknown("x-robots-tag", f"{response.url}: {error}") from error
         declared = rsp.values_of(response, RESERVATION) if TDM_RESERVATION in honoured else []
