@@ -296,6 +296,17 @@ def test_the_tdm_field_is_judged_before_the_body(
         assert got.text == "tdm-reservation: 1, tdm-policy https://p/"
 
 
+@pytest.mark.parametrize("value", ["curate, otherbot: noai", "(noai)"])
+def test_a_malformed_robots_field_is_asked_again_and_never_taken(
+    server: Server, value: str
+) -> None:
+    server.files["/t"] = ("200 OK", PICTURE, {"X-Robots-Tag": value})
+    got = fetch(server, "/t")
+    assert (got.verdict, got.reason) == ("failed", "reservation_unknown:x-robots-tag")
+    assert got.retryable and got.body is None
+    assert fetch(server, "/t", honour_reservations=("tdm_reservation",)).body == PICTURE
+
+
 def test_a_tdm_field_on_the_way_counts(server: Server) -> None:
     server.files["/t"] = ("302 Found", b"", {"Location": "/after", "tdm-reservation": "1"})
     assert fetch(server, "/t").reason == "reservation:tdm-reservation"
