@@ -13,7 +13,9 @@ from PIL import Image
 from provenance_dataset import build, jpeg, key, picture
 
 from curate.engine import run_inline
+from curate.errors import RecipeError
 from curate.provenance import write_outputs
+from curate.provenance.attribute import attribute
 from curate.provenance.attribution_requests import withhold
 from curate.provenance.explain import explain
 from curate.provenance.lines import claims, embedded, reservations
@@ -45,6 +47,15 @@ def test_a_kept_row_has_its_credit_and_any_other_none(out: Path) -> None:
     assert chapter(out, key(0), "credit").startswith("“Title 0” by Ann")
     assert "author, source" in chapter(out, key(16), "credit")
     assert "credit" not in [section.title for section in explain(out, key(3)).sections]
+
+
+def test_rows_that_share_an_id_are_named_by_keys_that_tell_them_apart(out: Path) -> None:
+    with pytest.raises(RecipeError, match="fits 2 rows") as error:
+        explain(out, "p14")
+    named = str(error.value).rpartition(": ")[2].split(", ")
+    assert len(set(named)) == 2 and named[0][:16] == named[1][:16], "a repeat begins alike"
+    assert [explain(out, one).key for one in named] == named
+    assert any(f"row {one} is rejected" in "\n".join(attribute(out, "p14")) for one in named)
 
 
 def test_a_withheld_credit_names_nobody_in_the_story(copy: Path) -> None:
