@@ -57,7 +57,7 @@ DOUBT: Final = re.compile(
     r"consider(?:ing)?|request(?:ed|ing)?|asked|fake|until|if|once|originally|initially|earlier|"
     r"former|used to|to be|only|otherwise|(?:old|previous|prior|past|future|"
     r"next|intended|planned|expected|desired)(?: \w+)? (?:licen[sc]es?|lizenz|licencia)|may be|may not|see (?:notes?|below|above|terms)|(?:terms|conditions) apply|"
-    r"negative|screenshots? of|about|history of|faqs?|choose|choosing|suggested|recommend(?:ed)?|explained|"
+    r"negative|next (?:year|month|week)|embargo(?:ed)?|screenshots? of|about|history of|faqs?|choose|choosing|suggested|recommend(?:ed)?|explained|"
     r"guide to|introduction to|tutorial|what (?:is|are|does)|how (?:to|do|does|can)|why|n/a|was(?! (?:released|published|uploaded|posted|issued|made|placed|dedicated|put|"
     r"shared|taken|created|photographed|shot|first|cropped|resized))|had been|were|changed|removed|deleted|replaced|switched|relicensed|"
     r"re-licensed|retracted|cancel+ed|suspended|superseded|obsolete|deprecated|outdated|before|"

@@ -62,7 +62,7 @@ _GRANTING = word_set(
     "это произведение изображение фотография доступно доступна по под лицензией лицензии на "
     "условиях ползва условията това дело ово је лиценцирано условима лиценце автор источник лицензия фото цей твір доступний ліцензією джерело"
 )
-_KNOWN: Final = _GRANTING | LICENCE | VERSION
+KNOWN: Final = _GRANTING | LICENCE | VERSION
 _CREDITING: Final = word_set(
     "by © copyright photo photographer foto image picture author creator artist credit credits via "
     "from von par por di de av door autor auteur autore fotograf title source user owner holder "
@@ -88,6 +88,7 @@ _CJK_GRANTING = re.compile(
     "国际|國際|国際|국제|版|クリエイティブ|コモンズ|知识共享|創用|크리에이티브|커먼즈"
 )
 _CLAUSE = re.compile(r"[;,()\[\]{}|/•·\"“”«»]|[.!?。]\s|[。、，；：]| - |:\s")
+_LABEL = re.compile(r"(?:^|[.;|(,/]) ?([^\W\d_]{2,30}) ?: ?[(\"']?$")
 _WORD = re.compile(r"©|[^\W\d_]+(?:['’][^\W\d_]+)*")
 _ACCOUNT = re.compile(r"\w+")
 _CASELESS = re.compile(rf"[{CJK}]")
@@ -103,6 +104,9 @@ def unclear(rest: str, start: int, end: int) -> bool:
     clauses = [m.end() for m in _CLAUSE.finditer(rest, 0, start)]
     before = rest[clauses[-1] if clauses else 0 : start]
     behind = rest[end:]
+    label = _LABEL.search(rest, 0, start)
+    if label and label[1] == label[1].lower() and _strange(label[1]):
+        return True
     if SCOPE.search(before) and not PICTURE.search(before):
         return True
     subject = "" if _GRANT.search(before.strip()) else before
@@ -121,7 +125,7 @@ def _strange(text: str) -> bool:
         elif _CASELESS.search(word):
             if not named and _CASELESS.search(_CJK_GRANTING.sub("", word)):
                 return True
-        elif word == folded and not named and folded not in _KNOWN and len(word) > 1:
+        elif word == folded and not named and folded not in KNOWN and len(word) > 1:
             return True
     return False
 

@@ -14,12 +14,13 @@ from curate.license.answer import Parsed
 from curate.license.tools import Tool
 
 _DENIED: Final = re.compile(
-    r"[≠≉≭¬≈≃∼∉⊘✗✘✖❌❎🚫⛔🛇🗙👎]|!=|<>|\( ?\?+ ?\)|\?\?|</?(?:del|s|strike)>", re.IGNORECASE
+    r"[≠≉≭¬≈≃∼∉⊘✗✘✖❌❎🚫⛔🛇🗙👎☐□]|!=|<>|\( ?\?+ ?\)|\?\?|</?(?:del|s|strike)>", re.IGNORECASE
 )
 """Signs of denial and doubt, wherever they stand."""
 _LABEL: Final = re.compile(
     r"(?:[!~@]|[?&#]\w{1,30}=[\"']?"
-    r"|\b(?:class|id|name|user|username|account|handle|nick|screen name|alt|src|value|band|artist|song) ?[=:] ?[\"']?|\?: ?"
+    r"|\b(?:class|id|name|user|username|account|handle|nick|screen name|alt|src|value|band|artist|song"
+    r"|title|tags?|category|topic|filter|search|off|disabled|wanted|members|subscribers) ?[=:] ?[\"']?|\?: ?|\[ ?\] ?"
     r"|\bversion[: ]{1,2}|\b(?:from|versus|vs|like|incl|including)[.:]? ?[(\"']?"
     r"|\b(?:studios?|label|band|(?:html|web|site|wordpress) (?:template|theme)|t-shirt|shirt|poster|sticker|badge|logo|sign) ?[(\"']?|\bpdm\W{1,3})$",
     re.IGNORECASE,
@@ -31,7 +32,7 @@ _POINTED: Final = re.compile(
 _NAME: Final = re.compile(
     r"[ -](?:Records?|Inc|Ltd|Limited|LLC|GmbH|Corp|Films?|Productions?|Studios?|Entertainment|"
     r"Airport|Conference|Workshop|Summit|Congress|Symposium|Festival|Meeting|Award|Magazine|Tour|School|"
-    r"College|Pty|PLC|Music|Band|Hotel|Museum|Gallery|Group|Company)\b"
+    r"College|Pty|PLC|Music|Band|Hotel|Museum|Gallery|Group|Company|Corporation|Foundation)\b"
 )
 """Directly behind a mention: what makes it part of a name."""
 _CUT: Final = re.compile(
@@ -51,7 +52,7 @@ _BEGINS: Final = re.compile(
 )
 """The whole clause before a mention: a time that the grant begins or ends."""
 _HOLDERS: Final = re.compile(
-    r"\b(?:photos|photographs|images|pictures|artworks?|sculptures?|paintings?|statues?)\b"
+    r"\b(?:photos|photographs|images|pictures|bilder|fotos|fotografien|fotografías|imágenes|artworks?|sculptures?|paintings?|statues?)\b"
     r"[^.;]{0,15}?(?:©|\([cC]\)|\bcopyright)|\bcopyrighted\b|© ?\(|\( ?© ?\)"
     r"|\b(?:their|respective) (?:owner|holder|author|creator)",
     re.IGNORECASE,
@@ -61,7 +62,7 @@ _THING: Final = (
     r"(?:texts?|texte|textes|textos?|testo|tekst|articles?|records?|metadata|data|datasets?|"
     r"databases?|definitions?|code|software|stylesheets?|css|themes?|templates?|layouts?|designs?|"
     r"skins?|fonts?|typefaces?|icons?|emojis?|logos?|music|soundtracks?|songs?|audio|sounds?|lyrics|"
-    r"videos?|frames?|tiles?|maps? tiles?|captions?|descriptions?|documentation|transcripts?|"
+    r"videos?|subtitles|overlays?|plugins?|musik|musique|música|icônes?|schriftart(?:en)?|frames?|tiles?|maps? tiles?|captions?|descriptions?|documentation|transcripts?|"
     r"translations?|abstracts?|thumbnails?|previews?)"
 )
 _SUBJECT: Final = re.compile(

@@ -27,7 +27,7 @@ from curate.license.credits import blank_slots
 from curate.license.mention import Mention, Reader, may_begin
 from curate.license.open_families import read_families
 from curate.license.spdx import arms, parse_spdx
-from curate.license.statement import unclear
+from curate.license.statement import KNOWN, unclear
 from curate.license.surroundings import (
     beside,
     disguised,
@@ -68,6 +68,7 @@ _FILLING: Final = "\x00 \t\r\n"
 _MIXED = re.compile(r"[A-Za-z][\u0370-\u058f\u13a0-\u13ff]|[\u0370-\u058f\u13a0-\u13ff][A-Za-z]")
 _APART = re.compile(r"[\s_-]+")
 _SLUG = re.compile(r"cc(?:0|zero|[-_]?by[a-z_-]*)[-_][0-9][-_][0-9](?:[-_][a-z]+)?", re.I)
+_NAMED_ON = re.compile(r" ([A-Z][a-z]+)")
 _MINUS = re.compile(r"\w -[0-9]")
 _GLUED = re.compile(rf"[-.'@\\]?[^\W{CJK}]| ?\?")
 _NOT_CJK = re.compile("不是|不在|并非|並非|沒有|没有|未|ではな|ありません|ない|아니|않|禁止")
@@ -263,6 +264,9 @@ def _checked(mention: Mention, text: str) -> _Found:
         and behind[1:].split(" ")[0].strip(".,)").lower() not in LICENCE
     ):
         answer = ambiguous("port_unclear", answer.matched or "")
+    name = _NAMED_ON.match(behind)
+    if name and answer.id and not mention.marked and name[1].lower() not in KNOWN:
+        answer = ambiguous("unclear_statement", answer.matched or "")
     return _Found(mention.start, mention.end, answer, mention.marked)
 
 
