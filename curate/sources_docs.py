@@ -27,9 +27,11 @@ Its claims stand on a rung of the evidence ladder, and the default policy asks f
 {ladder}
 
 **A publisher's own dump counts as its record** if the recipe says which one it is: `dump: {{url,
-date, sha256}}`. The files are hashed before a row is read and must fit; each claim then carries the
-dump's address, date and digest. Without it the same files count as somebody's copy, **one rung
-lower**. What is itself a third party's finding (a page-level claim of a crawler) has that rung
+date, sha256}}`, and if that address is one of the publisher's own (below: "Publisher's own
+places"; exact hosts, https). The files are hashed before a row is read and must fit; each claim then
+carries the dump's address, date and digest. A dump from anywhere else carries the same and counts as
+somebody's copy, **one rung lower**, as do files without a `dump`. The date is ISO 8601 and not to
+come. That the files came from that address is the recipe's word: curate did not fetch them. What is itself a third party's finding (a page-level claim of a crawler) has that rung
 whoever hands it on. `sha256` is that of the file, or of several files that of the lines which
 `sha256sum` prints for them in the order of their names.
 
@@ -49,8 +51,22 @@ captions:
 request at a time, an interval between them, `Retry-After` and `maxlag` waited out, your `contact` in
 every request. Each answer is kept in `path` with its address, time, status and sha256, a killed
 paging goes on at the next page, and `DONE.json` closes the snapshot. Candidates come from the
-snapshot alone, so a run is repeatable, and each claim carries the page that held it. Without
-`query` the same objects are read from files.
+snapshot alone, so a run is repeatable, and each claim carries the page that held it. Pages of an
+`endpoint` that is not the publisher's own host (a mirror) count as its copy, one rung lower, and say
+so in `claimed_by`; a page that another host gave in answer is refused. An API that names a page
+again that it has given ends the snapshot, and `DONE.json` says so. Without `query` the same objects
+are read from files.
+
+**Columns of evidence** (`evidence:` of a table) must be able to be true: a status that is not 2xx, a
+time that is not ISO 8601 or still to come, a digest that is not 64 hexadecimal digits, or an address
+that is not http or https puts the claim on rung 0 and rejects the row (`malformed:evidence`).
+
+**Hosts that answer 403 where there is no robots.txt.** S3 says 403 instead of 404 for a file that is
+not there if its bucket may not be listed. Anything but 404 and 410 fails the rows of that host, and
+they can be tried again. If you have looked and know that it is so, say it in the recipe:
+`no_file_statuses: [403, 404, 410]` under `download`. Nobody has looked where this was written, at
+the buckets of iNaturalist and PD12M neither, so no shipped recipe says it. The commands that people
+hand on for iNaturalist's bucket list it without an account, so that 404 is to be expected there.
 
 **A source with its pictures in it** (`img2dataset`, `huggingface`) gives each row the place of its
 picture, such as `00000.tar#offset=1536&bytes=20480`, and the stage `read_file` reads it there. It
@@ -99,6 +115,8 @@ def _section(kind: str, class_: type[Source]) -> str:
         f"L{claim.level}, of {claim.claimed_by or 'the source'}"
         for claim in _claims(class_)
     ]
+    places = ", ".join(f"`{place}`" for place in getattr(class_, "PUBLISHED", ()))
+    lines += [f"- **Publisher's own places:** {places}"] if places else []
     lines += [
         f"- **Why that rung:** {class_.WHY}",
         f"- **What it is worth:** {class_.WORTH}",
