@@ -125,7 +125,7 @@ PHASH = column("phash", pa.uint64())
 THUMBPRINT = column("thumbprint", pa.binary(432))  # 12 × 12 × RGB, uint8, for near duplicates
 THUMBNAIL = column("thumbnail", pa.binary())  # small JPEG for reports
 EMBEDDED_EXIF = column("embedded_exif", pa.binary())
-EMBEDDED_XMP = column("embedded_xmp", pa.list_(pa.binary()))  # packets, in the file's order
+EMBEDDED_XMP = column("embedded_xmp", pa.list_(pa.binary()))  # packets in order, and PNG texts
 EMBEDDED_IPTC = column("embedded_iptc", pa.binary())
 RESERVATION = pa.struct(
     [
