@@ -24,7 +24,7 @@ from curate.license.words import LICENCE, word_set
 HTML_LIMIT: Final = 32768
 HEADER_LIMIT: Final = 4096
 _TAGS: Final = 2000
-_VISIBLE: Final = 16384
+_VISIBLE: Final = 12288
 """Longer pages are about more than one item."""
 _LINKS: Final = 50
 _OWN: Final = 4
@@ -269,7 +269,7 @@ def _elsewhere(found: Tool, text: str, shown: str) -> Parsed | None:
     """Why anything else on the page speaks against a tool, or None. `shown`: links in words."""
     name = _name(found)
     whole = f"{name}. {_words(text.replace(OPENS, f' {name} '))}"
-    if RESERVED.search(whole) or RESERVED.search(shown) or _others_picture(found, text):
+    if RESERVED.search(shown) or _others_picture(found, text):
         return ambiguous("contradiction", _words(shown))
     answer = parse_text(whole if len(whole) <= LIMIT else _nearest(name, text))
     if answer.reason == "uncertain" and len(whole) <= LIMIT:

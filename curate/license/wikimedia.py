@@ -172,8 +172,9 @@ def wikimedia_wikitext(text: str) -> Parsed:
         if answer is not None:
             answers.append(answer)
             denied |= bool(set(re.findall(r"[^\W\d_]+", template.before.lower())) & NOT)
-    reserved = RESERVED.search(NEUTRAL.sub(" ", plain)) or _CONDITIONAL.search(plain)
-    if any(answer.id for answer in answers) and (denied or reserved or _denied(plain)):
+    reserved = RESERVED.search(plain) and RESERVED.search(NEUTRAL.sub(" ", plain))
+    denied = bool(denied or reserved or _CONDITIONAL.search(plain))
+    if any(answer.id for answer in answers) and (denied or _denied(plain)):
         return ambiguous("contradiction", plain.strip())
     if not answers:
         return rejected("empty" if not plain.strip() else "unrecognised", plain.strip())
