@@ -245,6 +245,7 @@ FETCHED = {"http_status": 200, "observed_at": "2031-01-01T00:00:00+00:00"}
          ["no_file_statuses: also 403"]),
         ("", (403,), {"reservations": [{"answer": "no file", "status": 404}]}, []),
         ("robots_txt", (), {"http_status": None}, []),
+        ("noindex", (), {"reservations": [{"answer": "no field reserves", "sha256": None}]}, []),
         ("noindex", (), {"reservations": "no list", "response_headers": {"a": 1}}, []),
     ],
 )  # fmt: skip

@@ -17,7 +17,7 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.license.evidence import DECLARED_BASIS, LADDER
-from curate.license.reservations import ROBOTS_TXT, TDM_RESERVATION, x_robots_tag
+from curate.license.reservations import ROBOTS_TXT, TDM_RESERVATION, Unreadable, x_robots_tag
 from curate.provenance.licensing import FLOOR, HONOURED, NO_FILE, exceptions, known_tool
 from curate.stages.download import Download
 from curate.store.dataset import Dataset
@@ -160,11 +160,19 @@ def _reserving(
     # answers of a file have its sha256 beside them; those of fields repeat the fields
     tags += [str(look.get("answer")) for look in looks if look.get("sha256") is None]
     at = datetime.fromisoformat(row[c.OBSERVED_AT.name]) if row.get(c.OBSERVED_AT.name) else None
-    held = {name for tag in tags for name in x_robots_tag([tag], user_agents=lenient.agents, at=at)}
+    held = {name for tag in tags for name in _held(tag, lenient.agents, at)}
     yield from held & lenient.signals
     declared = [value.strip() for name, value in fields if name == "tdm-reservation"]
     if TDM_RESERVATION in lenient.signals and any(value != "0" for value in declared):
         yield TDM_RESERVATION
+
+
+def _held(tag: str, agents: Sequence[str], at: datetime | None) -> list[str]:
+    """Directives of a field; an answer in our own words, or one that nobody can read, has none."""
+    try:
+        return x_robots_tag([tag], user_agents=agents, at=at)
+    except Unreadable:
+        return []
 
 
 def _taken_for_none(looks: Iterable[Mapping[str, Any]], lenient: _Leniency) -> Iterator[Accepted]:
