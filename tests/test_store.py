@@ -75,11 +75,11 @@ def test_the_hashes_of_pictures_may_be_given(values: list[dict[str, object]]) ->
     assert known == b"".join(
         bytes(32) if data is None else hashlib.sha256(data).digest() for data in told
     )
-    for given in (known, known[::-1]):
+    for hashes in (known, known[::-1]):
         digest = TableDigest(table.schema)
-        digest.add("image", table["image"].combine_chunks(), given)
+        digest.add("image", table["image"].combine_chunks(), hashes)
         digest.update(table.drop_columns(["image"]))
-        assert (digest.hexdigest() == table_digest(table)) == (given == known)
+        assert (digest.hexdigest() == table_digest(table)) == (hashes == known)
 
 
 @given(rows)
