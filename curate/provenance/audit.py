@@ -7,7 +7,10 @@ under the promise that it breaks.
 
 from __future__ import annotations
 
+import sys
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
@@ -37,6 +40,8 @@ from curate.recipe import Recipe, recipe_from
 from curate.store.files import LocalFiles
 from curate.store.manifest import MANIFEST, Manifest, bytes_digest, dataset_digest
 
+SWITCH_SECONDS: Final = 0.0005
+"""A tenth of what Python lets a busy thread keep its lock for."""
 CREDITS_AGAIN: Final = 2_000
 """Kept rows up to which the credits are made again unasked; beyond, their pages are hashed."""
 
@@ -61,6 +66,17 @@ def audit(path: str | Path, *, hashes: bool = False, full: bool = False) -> Audi
         )  # fmt: skip
     dataset = NarrowDataset(files, manifest)
     return _Audit(dataset, findings, hashes=hashes or full, full=full).run()
+
+
+@contextmanager
+def _prompt_threads() -> Iterator[None]:
+    """A thread that comes back from hashing gets Python's lock soon: it wants it for an instant."""
+    before = sys.getswitchinterval()
+    sys.setswitchinterval(SWITCH_SECONDS)
+    try:
+        yield
+    finally:
+        sys.setswitchinterval(before)
 
 
 def _read_manifest(files: LocalFiles, findings: Findings) -> Manifest | None:
@@ -117,7 +133,7 @@ class _Audit:
         """Hash files on threads and judge rows and pages on this one, at the same time."""
         manifest = self.dataset.manifest
         check = pictures.picture_check(manifest, remade.tolerance(recipe), every=self.full)
-        with ThreadPoolExecutor(max_workers=1) as beside:
+        with _prompt_threads(), ThreadPoolExecutor(max_workers=1) as beside:
             files = beside.submit(
                 chain.follow, self.dataset, self.chain, hashes=self.hashes, pictures=check
             )
