@@ -42,7 +42,7 @@ from curate.store.manifest import MANIFEST, Manifest, bytes_digest, dataset_dige
 
 SWITCH_SECONDS: Final = 0.0005
 """A tenth of what Python lets a busy thread keep its lock for."""
-CREDITS_AGAIN: Final = 2_000
+CREDITS_AGAIN: Final = 1_000
 """Kept rows up to which the credits are made again unasked; beyond, their pages are hashed."""
 
 
