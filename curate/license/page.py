@@ -43,6 +43,8 @@ _TAG = re.compile(
     r"<(?P<close>/?)(?P<name>[a-zA-Z][a-zA-Z0-9:-]*+)"
     r"(?P<rest>(?:[^>\"']|\"[^\"]*+\"|'[^']*+')*+)>"
 )
+_DECLARATION: Final = re.compile(r"<[!?][^>]*+>")
+"""A document type or a processing instruction: to a browser a comment."""
 _TAG_START = re.compile(r"</?[a-zA-Z]")
 _RAW: Final = {
     name: re.compile(rf"</{name}\b", re.I)
@@ -220,7 +222,7 @@ def _licences_in(value: object) -> list[tuple[bool, str, list[str]]]:
 
 
 def _without_comments(source: str) -> str:
-    """The source up to an unclosed comment, without the closed ones."""
+    """The source up to an unclosed comment, without closed ones, document types and the like."""
     kept, position = [], 0
     while (begin := source.find("<!--", position)) >= 0:
         kept.append(source[position:begin])
@@ -228,7 +230,7 @@ def _without_comments(source: str) -> str:
         if end < 0:
             return "".join(kept)
         position = end + 3
-    return "".join([*kept, source[position:]])
+    return _DECLARATION.sub("", "".join([*kept, source[position:]]))
 
 
 def attributes(source: str) -> dict[str, str]:

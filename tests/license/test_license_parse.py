@@ -237,3 +237,14 @@ def test_the_parser_starts_without_arrow_pydantic_or_torch() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_a_document_type_is_no_word_of_the_page() -> None:
+    link = '<a rel="license" href="https://creativecommons.org/licenses/by/4.0/">licence</a>'
+    for before in (
+        "<!doctype html>",
+        "<!DOCTYPE html>\n<html>",
+        '<?xml version="1.0"?>',
+        "<!-- x -->",
+    ):
+        assert parse(before + link, "html").id == "CC-BY-4.0", before
