@@ -16,11 +16,11 @@ if TYPE_CHECKING:
     from curate.provenance.request import Selectors
 
 
-def audit(out: Path, *, hashes: bool, as_json: bool, console: Console) -> int:
+def audit(out: Path, *, hashes: bool, full: bool, as_json: bool, console: Console) -> int:
     """Print what the audit found; returns the exit code."""
     from curate.provenance.audit import audit as run_audit
 
-    result = run_audit(out, hashes=hashes)
+    result = run_audit(out, hashes=hashes, full=full)
     if as_json:
         print(result.to_json())
     else:

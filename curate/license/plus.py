@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from curate.license.xmp import Property, packet_text
+from curate.license.xmp import Property, packet_text, without_declarations
 
 SIGNALS: Final[Mapping[str, str]] = {
     "c2pa_training_mining": "a signed manifest does not allow training or mining (C2PA, CAWG)",
@@ -104,6 +104,6 @@ def _signal(item: Property) -> str | None:
 
 def unread(packet: bytes) -> Reservation | None:
     """What to make of a packet that is no XML: it reserves if it speaks of reservations at all."""
-    text = packet_text(packet).lower()
+    text = without_declarations(packet_text(packet)).lower()
     spoken = next((word for word in _SPEAKS_OF_IT if word in text), None)
     return Reservation("xmp_unread", f"not readable, speaks of {spoken}", "xmp") if spoken else None

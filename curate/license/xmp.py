@@ -104,24 +104,32 @@ def properties(raw: bytes) -> list[Property] | None:
     return found if descriptions or not packet_text(raw) else None
 
 
+def without_declarations(text: str) -> str:
+    """The text of a packet without its declarations of namespaces, which state nothing."""
+    return _DECLARED.sub("", text)
+
+
 def speaks_of_licence(packet: bytes) -> str | None:
     """The text of a packet that names a licence or a property for one, whatever its form; or None."""
     text = packet_text(packet)
-    return text if _LICENCE.search(_DECLARED.sub("", text)) else None
+    return text if _LICENCE.search(without_declarations(text)) else None
 
 
 def _follow(rdf: Element) -> None:
-    """Put the value of a node that is named by rdf:nodeID where it is referred to."""
+    """Put the value of a node that is named by rdf:nodeID where it is referred to.
+
+    All references share one copy taken before any is followed, so a circle ends after one round.
+    """
     named = {node.get(_NODE_ID): node for node in rdf if node.get(_NODE_ID) is not None}
-    referring = (e for node in rdf for e in node.iter() if e is not node and e.get(_NODE_ID))
-    for element in list(islice(referring, _REFERENCES)) if named else ():
-        node = named.get(element.get(_NODE_ID))
-        if node is None:
-            continue
-        copy = deepcopy(node)
+    copies = {name: deepcopy(node) for name, node in islice(named.items(), _REFERENCES)}
+    for copy in copies.values():
         for inner in copy.iter():
             inner.attrib.pop(_NODE_ID, None)
-        element.append(copy)
+    referring = (e for node in rdf for e in node.iter() if e is not node and e.get(_NODE_ID))
+    for element in list(islice(referring, _REFERENCES)) if named else ():
+        referred = copies.get(element.get(_NODE_ID))
+        if referred is not None:
+            element.append(referred)
 
 
 def _node(node: Element) -> Iterator[Property]:
