@@ -124,7 +124,7 @@ def follow(dataset: Dataset, chain: Chain, *, hashes: bool, pictures: PictureChe
     its hash and header, and the values of model columns. Memory holds a few row groups a thread.
     """
     shards = ((layer, shard) for layer in dataset.manifest.layers for shard in layer.shards)
-    with ThreadPoolExecutor(max_workers=_cores()) as hashers:
+    with ThreadPoolExecutor(max_workers=max(1, _cores() - 1)) as hashers:
         looks = (
             _Look(dataset, layer, entry, pictures, hashers, hashes=hashes)
             for layer, shard in shards
@@ -352,8 +352,11 @@ class _Look:
         share = -(-len(views) // _cores())
         if sum(len(view) for view in views if view is not None) < SPREAD_BYTES:
             return hashed(views)
-        pieces = [views[start : start + share] for start in range(0, len(views), share)]
-        return b"".join(self.hashers.map(hashed, pieces))
+        others = [
+            self.hashers.submit(hashed, views[start : start + share])
+            for start in range(share, len(views), share)
+        ]
+        return hashed(views[:share]) + b"".join(other.result() for other in others)
 
 
 def _check_schema(layer: Layer, entry: FileEntry, schema: pa.Schema) -> Iterator[str]:
