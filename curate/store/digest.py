@@ -21,7 +21,7 @@ from curate.columns import role_of
 FORM: Final = "curate-table/2"
 """Names the rule of `table_digest`; another rule gives every dataset another digest."""
 SHA256_BYTES: Final = 32
-PIECE_BYTES: Final = 4 << 20
+PIECE_BYTES: Final = 2 << 20
 
 
 def canonical_json(value: Any) -> bytes:
