@@ -153,6 +153,11 @@ T5_TOKENS = column("t5_tokens", pa.list_(pa.int32()))  # true length of each cap
 LATENT = column("latent", pa.binary(), "model")  # float16 moments, [2 × channels, height, width]
 LATENT_HEIGHT = column("latent_height", pa.int32())
 LATENT_WIDTH = column("latent_width", pa.int32())
+# The batch that memory allowed, null where it was the planned one: such values are guaranteed to the
+# tolerance only.
+CLIP_BATCH = column("clip_batch", pa.int32(), "observation")
+T5_BATCH = column("t5_batch", pa.int32(), "observation")
+VAE_BATCH = column("vae_batch", pa.int32(), "observation")
 
 # --- the ledger: one verdict a candidate, nothing that a removal would have to erase -------------
 LEDGER = pa.schema(
