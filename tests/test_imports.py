@@ -13,7 +13,7 @@ ROOT = Path(__file__).parent.parent / "curate"
 ORDER = [
     {"columns", "errors", "license", "store", "images", "memory"},
     {"stage", "yaml_lines"},
-    {"models", "sources", "fetch"},
+    {"models", "sources", "fetch", "bench.result"},
     {"stages", "train.settings", "cluster"},
     {"recipe"},
     {
@@ -28,8 +28,8 @@ ORDER = [
         "progress",
         "schemas",
     },
-    {"provenance", "report", "train", "deploy"},
-    {"commands", "license_command", "sources_docs", "demo"},
+    {"provenance", "report", "train", "deploy", "bench"},
+    {"commands", "license_command", "bench_command", "sources_docs", "demo"},
     {"provenance_commands", "cli_types"},
     {"cli_provenance"},
     {"cli"},
