@@ -1,0 +1,204 @@
+"""Resizing as two matrix products against Pillow's own, up and down, with boxes and fractions."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from curate.images import resample as module
+from curate.images.resample import Box, Filter, resample, rounded
+from tests.pictures import psnr, scene
+
+PILLOW: dict[str, Image.Resampling] = {
+    "bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR,
+}  # fmt: skip
+
+
+def photo(width: int, height: int, seed: int = 3) -> Image.Image:
+    """A drawn scene with the grain and the soft edges of a photo."""
+    rng = np.random.default_rng(seed)
+    drawn = np.asarray(scene(seed, (width, height)), np.float64)
+    light = (
+        np.linspace(0.6, 1.1, width)[None, :, None] * np.linspace(1.05, 0.8, height)[:, None, None]
+    )
+    return Image.fromarray(
+        (drawn * light + rng.normal(0, 6, drawn.shape)).clip(0, 255).astype("u1")
+    )
+
+
+def tensor(*pictures: Image.Image) -> torch.Tensor:
+    """[n, 3, H, W], a view of pixels that lie one after the other."""
+    return torch.stack([torch.from_numpy(np.array(p)) for p in pictures]).permute(0, 3, 1, 2)
+
+
+def ours(
+    picture: Image.Image, width: int, height: int, box: Box | None, filter: Filter
+) -> np.ndarray:
+    values = resample(tensor(picture), width=width, height=height, box=box, filter=filter)
+    return rounded(values)[0].numpy()
+
+
+@pytest.mark.parametrize("filter", ["bicubic", "bilinear"])
+@pytest.mark.parametrize(
+    ("source", "target", "box"),
+    [
+        ((640, 480), (256, 192), None),
+        ((640, 480), (256, 256), (80, 0, 560, 480)),
+        ((640, 480), (224, 224), (80.25, 3.5, 553.125, 477.75)),
+        ((481, 641), (96, 160), (0, 0, 384.6, 641)),
+        ((200, 300), (256, 384), None),  # larger
+        ((1024, 768), (33, 7), (1000, 0, 1024, 768)),
+        ((64, 64), (64, 32), None),  # one axis as it is
+        ((64, 64), (32, 64), (0, 0, 64, 64)),
+        ((9, 5), (3, 2), None),
+        ((1, 1), (16, 16), None),
+    ],
+)
+def test_the_pixels_are_pillows(
+    source: tuple[int, int], target: tuple[int, int], box: Box | None, filter: Filter
+) -> None:
+    picture = photo(*source)
+    theirs = np.asarray(picture.resize(target, PILLOW[filter], box=box))
+    found = ours(picture, *target, box, filter)
+    assert found.shape == theirs.shape
+    assert psnr(found, theirs) >= 60
+    assert np.abs(found.astype(int) - theirs).max() <= 1
+
+
+def test_a_picture_flattened_a_lot_stays_close_to_whichever_pass_pillow_does_first() -> None:
+    """Pillow 13 goes down first where that reduces more, older ones across; both round between."""
+    picture, box = photo(200, 300), (10.5, 20.5, 190.5, 280.5)
+    theirs = np.asarray(picture.resize((512, 64), Image.Resampling.BICUBIC, box=box))
+    assert psnr(ours(picture, 512, 64, box, "bicubic"), theirs) >= 52
+
+
+def test_a_box_of_the_wanted_size_is_cut_out_untouched() -> None:
+    picture = photo(90, 70)
+    found = ours(picture, 40, 30, (11, 7, 51, 37), "bicubic")
+    assert np.array_equal(found, np.asarray(picture)[7:37, 11:51])
+
+
+def test_hard_edges_do_not_ring_beyond_pillows() -> None:
+    """Pillow clips between its passes; without that, saturated corners differ visibly."""
+    board = np.kron(np.indices((16, 16)).sum(0) % 2, np.ones((7, 7)))[..., None].repeat(3, -1)
+    picture = Image.fromarray((board * 255).astype("u1"))
+    theirs = np.asarray(picture.resize((40, 40), Image.Resampling.BICUBIC))
+    assert psnr(ours(picture, 40, 40, None, "bicubic"), theirs) >= 50
+
+
+def test_pictures_of_a_batch_are_resized_each_for_itself() -> None:
+    pictures = [photo(120, 80, seed) for seed in range(4)]
+    together = rounded(resample(tensor(*pictures), width=48, height=32))
+    alone = [ours(picture, 48, 32, None, "bicubic") for picture in pictures]
+    assert np.abs(together.numpy().astype(int) - np.stack(alone)).max() <= 1
+    assert together.shape == (4, 32, 48, 3) and together.dtype == torch.uint8
+    assert together.is_contiguous()
+
+
+def test_planes_floats_and_no_picture_at_all_are_taken() -> None:
+    picture = photo(120, 80)
+    view = tensor(picture)
+    wanted = resample(view, width=50, height=40)
+    assert wanted.dtype == torch.float32 and wanted.shape == (1, 3, 40, 50)
+    assert torch.allclose(resample(view.contiguous(), width=50, height=40), wanted, atol=1e-3)
+    assert torch.allclose(resample(view.float(), width=50, height=40), wanted, atol=1e-3)
+    assert resample(view[:0], width=50, height=40).shape == (0, 3, 40, 50)
+
+
+@pytest.mark.parametrize(
+    "box",
+    [
+        (0, 0, 0, 5),
+        (-1, 0, 5, 5),
+        (0, 0, 11, 5),
+        (0, 0, 5, 9),
+        (4, 3, 3, 4),
+        (0, 0, float("nan"), 5),
+    ],
+)
+def test_a_box_that_is_empty_or_leaves_the_picture_is_refused(box: Box) -> None:
+    with pytest.raises(ValueError, match="box"):
+        resample(torch.zeros(1, 3, 8, 10), width=4, height=4, box=box)
+    with pytest.raises(ValueError, match="10 × 8 to 0 × 4"):
+        resample(torch.zeros(1, 3, 8, 10), width=0, height=4)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), length=st.integers(1, 300), size=st.integers(1, 300))
+def test_the_weights_of_every_output_sum_to_one_and_stay_in_the_picture(
+    data: st.DataObject, length: int, size: int
+) -> None:
+    low = data.draw(st.floats(0, length - 0.5))
+    high = data.draw(st.floats(low + 0.25, length)) if low + 0.25 < length else float(length)
+    bands = module._bands(length, low, high, size, "bicubic", torch.device("cpu"))
+    assert 0 <= bands.first < bands.end <= length
+    for part in bands.parts:
+        assert 0 <= part.first < part.end <= bands.end - bands.first
+        assert torch.allclose(part.weights.sum(0), torch.tensor(1.0), atol=1e-5)
+    flat = resample(
+        torch.full((1, 3, 2, length), 77.0), width=size, height=2, box=(low, 0, high, 2)
+    )
+    assert torch.allclose(flat, torch.tensor(77.0), atol=1e-3)
+
+
+def test_weights_are_made_once_for_a_size_and_the_cache_is_bounded() -> None:
+    module._bands.cache_clear()
+    for _ in range(3):
+        resample(torch.zeros(1, 3, 40, 40), width=20, height=10)
+    assert module._bands.cache_info().misses == 2
+    for width in range(1, 200):
+        resample(torch.zeros(1, 3, 40, 40), width=width, height=40)
+    assert module._bands.cache_info().currsize <= 64
+
+
+def test_rounding_cuts_off_what_lies_outside_and_rounds_halves_up() -> None:
+    values = (
+        torch.tensor([-3.0, 0.49, 0.5, 254.5, 255.4, 300.0]).reshape(1, 1, 1, 6).expand(1, 3, 1, 6)
+    )
+    assert rounded(values)[0, 0, :, 0].tolist() == [0, 0, 1, 255, 255, 255]
+
+
+def test_half_precision_stays_close_to_pillow() -> None:
+    """The arithmetic of a GPU, computed here: one part an axis, weights and results in float16."""
+    picture = photo(683, 512)
+    box = (81.5, 0.0, 600.25, 511.0)
+    across = module._taps(683, box[0], box[2], 256, "bicubic")
+    down = module._taps(512, box[1], box[3], 256, "bicubic")
+    halves = []
+    for (starts, taps), length in ((across, 683), (down, 512)):
+        dense = np.float16(module._dense(starts, taps, length))
+        halves.append(torch.from_numpy(dense.astype(np.float32)))
+    values = tensor(picture).float()
+    values = (values[..., : len(halves[0])] @ halves[0]).half().float().round().clamp(0, 255)
+    values = (halves[1].mT @ values[..., : len(halves[1]), :]).half()
+    theirs = np.asarray(picture.resize((256, 256), Image.Resampling.BICUBIC, box=box))
+    assert psnr(rounded(values)[0].numpy(), theirs) >= 55
+
+
+@pytest.mark.gpu
+@pytest.mark.parametrize("layout", ["planes", "pixels"])
+@pytest.mark.parametrize(
+    ("source", "target", "box"),
+    [
+        ((1024, 1024), (256, 256), None),
+        ((683, 511), (256, 192), (0.5, 1.5, 680.25, 509.0)),
+        ((300, 201), (512, 384), None),
+        ((640, 480), (640, 240), None),
+        ((640, 480), (320, 480), None),
+        ((640, 480), (64, 48), (10, 20, 74, 68)),
+    ],
+)
+def test_a_gpu_gives_the_pixels_of_the_cpu(
+    source: tuple[int, int], target: tuple[int, int], box: Box | None, layout: str
+) -> None:
+    picture = photo(*source)
+    there = tensor(picture).cuda()
+    there = there.contiguous() if layout == "planes" else there
+    values = resample(there, width=target[0], height=target[1], box=box)
+    assert values.dtype == torch.float16 and values.shape == (1, 3, target[1], target[0])
+    theirs = np.asarray(picture.resize(target, Image.Resampling.BICUBIC, box=box))
+    assert psnr(rounded(values)[0].cpu().numpy(), theirs) >= 55
