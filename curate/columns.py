@@ -158,6 +158,9 @@ LATENT_WIDTH = column("latent_width", pa.int32())
 CLIP_BATCH = column("clip_batch", pa.int32(), "observation")
 T5_BATCH = column("t5_batch", pa.int32(), "observation")
 VAE_BATCH = column("vae_batch", pa.int32(), "observation")
+# True where bfloat16 failed a check and float32, tried after it, did not: such a value too is
+# guaranteed to the tolerance only.
+VAE_FLOAT32 = column("vae_float32", pa.bool_(), "observation")
 
 # --- the ledger: one verdict a candidate, nothing that a removal would have to erase -------------
 LEDGER = pa.schema(
