@@ -25,7 +25,7 @@ from curate.stage import apply
 from curate.stages.clip_score import ClipScore
 from curate.stages.encoders import Encoder
 from curate.stages.pixels import batches, crop_to_bucket
-from curate.stages.t5 import T5Stage, to_bfloat16
+from curate.stages.t5 import T5Stage
 from curate.stages.vae import VaeStage
 
 STAGES: list[type[Encoder]] = [ClipScore, T5Stage, VaeStage]
@@ -111,9 +111,9 @@ def test_latents_decode_to_the_cropped_picture(done: dict[str, pa.Table]) -> Non
 
 
 def test_bfloat16_rounds_to_nearest_even() -> None:
-    values = np.array([1.0, -2.5, 3.14159, 1 + 2**-8, 1 + 3 * 2**-8], np.float32)
-    bits = np.frombuffer(to_bfloat16(values), "<u2").astype(np.uint32) << 16
-    assert bits.view(np.float32).tolist() == [1.0, -2.5, 3.140625, 1.0, 1.015625]
+    values = torch.tensor([[1.0, -2.5, 3.14159, 1 + 2**-8, 1 + 3 * 2**-8]])
+    bits = T5Stage()._stored(values).view(torch.int16).numpy().astype(np.uint32) << 16
+    assert bits.view(np.float32).tolist() == [[1.0, -2.5, 3.140625, 1.0, 1.015625]]
 
 
 # --- pixels ---------------------------------------------------------------------------------------
@@ -173,24 +173,26 @@ def test_rows_without_a_caption_are_rejected_and_single_gaps_are_kept_in_place()
 def test_a_feature_that_is_not_finite_rejects_its_row(
     plain: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode_pixels, encode_texts, encode_images = Vae.encode, T5.encode, Clip.encode_images
+    encode_pixels, states_of, encode_images = Vae.encode, T5.states, Clip.encode_images
 
     def too_large(self: Vae, *args: Any, **options: Any) -> Any:
         moments = encode_pixels(self, *args, **options)
         moments[0, 0, 0, 0] = 1e6  # finite, but not in float16
         return moments
 
-    def broken_texts(self: T5, texts: list[str], **options: Any) -> Any:
-        return [
-            state * (np.nan if "bad" in t else 1)
-            for t, state in zip(texts, encode_texts(self, texts, **options), strict=True)
-        ]
+    def broken_texts(self: T5, ids: list[list[int]], **options: Any) -> Any:
+        states, [bad] = states_of(self, ids, **options), self.tokens(["a bad one"])
+        ends = np.cumsum([len(caption) for caption in ids])
+        for caption, end in zip(ids, ends, strict=True):
+            if caption == bad:
+                states[end - 1, 3] = np.nan  # one number of one token
+        return states
 
     def broken_images(self: Clip, images: Any, **options: Any) -> Any:
         return encode_images(self, images, **options) * np.nan
 
     monkeypatch.setattr(Vae, "encode", too_large)
-    monkeypatch.setattr(T5, "encode", broken_texts)
+    monkeypatch.setattr(T5, "states", broken_texts)
     monkeypatch.setattr(Clip, "encode_images", broken_images)
     found = apply(VaeStage(batch_size=32), plain)
     assert verdicts(found).count("numeric:latent") == 2  # the first of each bucket
@@ -207,17 +209,17 @@ def test_a_bucket_that_the_vae_cannot_divide_is_the_recipes_mistake() -> None:
 
 
 def test_repeated_captions_are_encoded_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    seen: list[list[str]] = []
-    encode = T5.encode
+    seen: list[int] = []
+    states = T5.states
 
-    def counted(self: T5, texts: list[str], **options: Any) -> Any:
-        seen.append(list(texts))
-        return encode(self, texts, **options)
+    def counted(self: T5, ids: list[list[int]], **options: Any) -> Any:
+        seen.append(len(ids))
+        return states(self, ids, **options)
 
-    monkeypatch.setattr(T5, "encode", counted)
+    monkeypatch.setattr(T5, "states", counted)
     same = [{"text": "a red ring"}, {"text": " A red RING "}]
     found = apply(T5Stage(), table([row(str(i), captions=same) for i in range(5)]))
-    assert seen == [["a red ring"]]
+    assert seen == [1]
     assert len({blob for told in found["t5_embeddings"].to_pylist() for blob in told}) == 1
 
 
@@ -285,7 +287,7 @@ def test_readers_are_told_what_the_bytes_are(done: dict[str, pa.Table]) -> None:
         assert set(stage().field_metadata()) <= set(stage.produces.names)
 
 
-def test_a_worker_computes_with_one_thread() -> None:
+def test_a_worker_computes_with_one_thread(plain: pa.Table) -> None:
     torch.set_num_threads(2)
-    T5Stage(device="cpu").open()
+    T5Stage(device="cpu").open()(plain)
     assert torch.get_num_threads() == 1

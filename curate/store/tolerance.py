@@ -12,6 +12,7 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate.columns import role_of
+from curate.store.numbers import INT8, dequantise, widened
 
 TOLERANCE = 0.02
 """Largest relative error ‖a − b‖ / ‖a‖ of a model column between two honest computations."""
@@ -42,8 +43,10 @@ def _numbers(column: pa.ChunkedArray, field: pa.Field) -> NDArray[np.float64]:
     if not pa.types.is_binary(array.type):
         return np.asarray(array, np.float64)
     data = b"".join(array.to_pylist())
-    dtype = (field.metadata or {}).get(b"curate.dtype", b"uint8").decode()
+    notes = field.metadata or {}
+    dtype = notes.get(b"curate.dtype", b"uint8").decode()
+    if dtype == INT8:
+        return dequantise(data, int(notes[b"curate.dim"])).reshape(-1).astype(np.float64)
     if dtype == "bfloat16":
-        wide = np.frombuffer(data, "<u2").astype(np.uint32) << 16
-        return wide.view(np.float32).astype(np.float64)
+        return widened(np.frombuffer(data, "<u2")).astype(np.float64)
     return np.frombuffer(data, np.dtype(dtype)).astype(np.float64)

@@ -1,0 +1,64 @@
+"""Numbers that Arrow has no type for, as binary columns hold them: bfloat16, and 8 bits in blocks.
+
+A vector in the form `int8-blocks64` is its int8 values, then one bfloat16 scale for each 64 of them
+(the last block may be shorter); value = int8 × scale. Little-endian. numpy alone reads both.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+INT8: Final = "int8-blocks64"
+BLOCK: Final = 64
+WIDTHS: Final[Mapping[str, int]] = {"float16": 2, "bfloat16": 2, "float32": 4}
+
+
+def blocks(dim: int) -> int:
+    """Scales of a vector of `dim` values in the 8-bit form."""
+    return -(-dim // BLOCK)
+
+
+def vector_bytes(dtype: str, dim: int) -> int:
+    """Bytes of a stored vector; raises KeyError for a form that is not known here."""
+    return dim + 2 * blocks(dim) if dtype == INT8 else dim * WIDTHS[dtype]
+
+
+def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
+    """bfloat16, given as its bits, as float32: exact."""
+    return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
+
+
+def dequantise(data: Any, dim: int) -> NDArray[np.float32]:
+    """Vectors in the 8-bit form (bytes, a buffer or uint8 array) as float32 [vectors, dim].
+
+    Raises ValueError for bytes that are not whole vectors.
+    """
+    raw = np.asarray(data).reshape(-1) if isinstance(data, np.ndarray) else _bytes(data)
+    width = vector_bytes(INT8, dim)
+    if raw.size % width:
+        raise ValueError(f"{raw.size} bytes are not whole vectors of {dim} values ({width} bytes)")
+    rows = raw.reshape(-1, width)
+    values = rows[:, :dim].view(np.int8).astype(np.float32)
+    scales = widened(np.ascontiguousarray(rows[:, dim:]).view("<u2"))
+    values *= np.repeat(scales, BLOCK, axis=1)[:, :dim]
+    return values
+
+
+def decoded(data: Any, dtype: str, dim: int) -> NDArray[np.float32]:
+    """Stored vectors of any form as float32 [vectors, dim]."""
+    if dtype == INT8:
+        return dequantise(data, dim)
+    raw = _bytes(data)
+    if dtype == "bfloat16":
+        return widened(raw.view("<u2")).reshape(-1, dim)
+    return raw.view(np.dtype(dtype)).astype(np.float32).reshape(-1, dim)
+
+
+def _bytes(data: Any) -> NDArray[np.uint8]:
+    if isinstance(data, np.ndarray):
+        return np.ascontiguousarray(data).reshape(-1).view(np.uint8)
+    return np.frombuffer(data, np.uint8)
