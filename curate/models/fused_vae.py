@@ -16,10 +16,14 @@ if TYPE_CHECKING:
 
 SCORES: Final = 1 << 29
 """Attention scores held at a time: 1 GB in bfloat16."""
+BYTES: Final = 4096
+"""Bytes of pictures that a program turns into values."""
 
 
 def fits(model: Any) -> str | None:
-    """None if the parts of an AutoencoderKL are those known here, else what is different."""
+    """None if the parts are those of an AutoencoderKL known here, else what is different."""
+    if type(model).__name__ != "AutoencoderKL":
+        return f"{type(model).__name__} has other parts than AutoencoderKL"
     encoder = model.encoder
     norms = [part for part in encoder.modules() if type(part).__name__ == "GroupNorm"]
     odd = [norm.num_channels for norm in norms if norm.num_channels & (norm.num_channels - 1)]
@@ -31,6 +35,8 @@ def fits(model: Any) -> str | None:
         for part in block.resnets:
             if part.time_emb_proj is not None or part.output_scale_factor != 1.0:
                 return "a residual block takes time or is scaled"
+            if type(part.nonlinearity).__name__ != "SiLU":
+                return f"a residual block has {type(part.nonlinearity).__name__}"
         for part in block.downsamplers or ():
             if part.padding != 0 or tuple(part.conv.kernel_size) != (3, 3):
                 return "a down-sampling is padded in another way"
@@ -43,8 +49,8 @@ def fits(model: Any) -> str | None:
 class FusedEncoder:
     """Moments of an AutoencoderKL on its device: `encoder(pixels)`.
 
-    Takes [n, 3, h, w] between −1 and 1 in the model's dtype and channels_last, gives
-    [n, 2 × channels, h / factor, w / factor].
+    Takes uint8 [n, h, w, 3] as it is decoded, gives [n, 2 × channels, h / factor, w / factor] in
+    the model's dtype.
     """
 
     def __init__(self, model: Any) -> None:
@@ -63,7 +69,8 @@ class FusedEncoder:
         import torch.nn.functional as F
 
         encoder = self._model.encoder
-        values, sums = add_and_sum(_convolved(encoder.conv_in, pixels), bias=encoder.conv_in.bias)
+        scaled = between_one(pixels, encoder.conv_in.weight.dtype)
+        values, sums = add_and_sum(_convolved(encoder.conv_in, scaled), bias=encoder.conv_in.bias)
         for block in encoder.down_blocks:
             for part in block.resnets:
                 values, sums = _residual(part, values, sums)
@@ -82,6 +89,25 @@ class FusedEncoder:
                 values, sums = _attend(attention, values, sums)
             values, sums = _residual(part, values, sums)
         return values, sums
+
+
+def between_one(pixels: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
+    """uint8 [n, h, w, 3] to [n, 3, h, w] between −1 and 1, in channels_last: the bytes stay in order."""
+    import torch
+    import triton
+
+    from curate.models import group_norm_kernels as kernels
+
+    count, height, width, channels = pixels.shape
+    scaled = torch.empty(
+        (count, channels, height, width), dtype=dtype, device=pixels.device,
+        memory_format=torch.channels_last,
+    )  # fmt: skip
+    values = pixels.numel()
+    kernels.between_one[(triton.cdiv(values, BYTES),)](
+        pixels.contiguous(), scaled, values, block=BYTES, num_warps=4
+    )
+    return scaled
 
 
 def _residual(part: Any, values: torch.Tensor, sums: Sums) -> tuple[torch.Tensor, Sums]:

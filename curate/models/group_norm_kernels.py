@@ -1,8 +1,8 @@
-"""The Triton kernels of curate.models.group_norm; imported where there is a GPU only.
+"""The Triton kernels of curate.models.group_norm and fused_vae; imported where there is a GPU only.
 
-A program works on `chunk` channels of `tile` pixels of one picture, `rows` pixels at a time: each
-thread keeps to its channels, so sums cross threads only once. Annotations of run-time arguments
-are left out: Triton reads them as its own.
+Of the norm's, a program works on `chunk` channels of `tile` pixels of one picture, `rows` pixels at
+a time: each thread keeps to its channels, so sums cross threads only once. Annotations of run-time
+arguments are left out: Triton reads them as its own.
 """
 
 from __future__ import annotations
@@ -97,3 +97,12 @@ def apply(
         if silu:
             value = value / (1.0 + tl.exp(-value))
         tl.store(out + place, value.to(out.dtype.element_ty), mask=inside)
+
+
+@triton.jit
+def between_one(pixels, out, count, block: tl.constexpr):
+    """Bytes to values between -1 and 1, one by one."""
+    place = tl.program_id(0).to(tl.int64) * block + tl.arange(0, block)
+    inside = place < count
+    value = tl.load(pixels + place, mask=inside, other=0).to(tl.float32)
+    tl.store(out + place, (value / 127.5 - 1.0).to(out.dtype.element_ty), mask=inside)

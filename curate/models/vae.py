@@ -1,26 +1,32 @@
-"""VAE encoders through diffusers' AutoencoderKL: pictures to latents and back.
+"""Autoencoders through diffusers: pictures to latents and back.
 
-What is stored are the moments of the posterior, unscaled: `scaling_factor` and `shift_factor` are
-told beside them and never applied in silence.
+What is given is what the encoder says, unscaled: `scaling_factor` and `shift_factor` are told
+beside it and never applied in silence.
 """
 
 from __future__ import annotations
 
+import threading
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from curate.errors import ModelError
-from curate.models import digest, read_config, resolve
-from curate.models.device import dtype_of, pick
-from curate.models.loading import loading, refuse_random
+from curate.models import digest, resolve
+from curate.models.agreement import TOLERANCE, Agreement
+from curate.models.device import pick
+from curate.models.vae_choice import choose, groups_of, made_up, run
+from curate.models.vae_kinds import Facts, facts_of, read_weights
+from curate.models.vae_paths import fast_paths, float32, without_tf32
 
 if TYPE_CHECKING:
     import torch
 
-    from curate.models.fused_vae import FusedEncoder
+    from curate.models.vae_paths import Encode
+
+__all__ = ["Facts", "Vae", "facts_of"]
 
 
 class Vae:
@@ -28,63 +34,96 @@ class Vae:
 
     `factor` is how many pixels a latent cell is wide, `channels` the latent channels,
     `scaling_factor` what a diffusion model multiplies latents with (after taking off
-    `shift_factor`), `digest` the hash of its files.
+    `shift_factor`), `deterministic` whether the encoder gives the latent itself and no posterior,
+    `parameters` the channels that it gives, `digest` the hash of its files, `agreements` what its
+    fast paths were found to be on the sample it was loaded with.
     """
 
-    def __init__(self, model: Any, path: Path, device: torch.device) -> None:
-        self._model, self._device, self._dtype = model, device, dtype_of(device)
-        facts = facts_of(path)
-        self.factor, self.channels = int(facts["factor"]), int(facts["channels"])
+    def __init__(
+        self, ref: str, path: Path, model: Any, device: torch.device, encode: Encode | None = None,
+        agreements: Sequence[Agreement] = (),
+    ) -> None:  # fmt: skip
+        self._ref, self._path, self._model = ref, path, model
+        self._encode = encode or float32(model, device)
+        self._exact: Vae | None = None if encode else self
+        self._loading = threading.Lock()
+        self.device, self.agreements = device, tuple(agreements)
+        self.dtype: torch.dtype = next(model.parameters()).dtype
+        self.facts = facts = facts_of(path)
+        self.factor, self.channels = facts["factor"], facts["channels"]
         self.scaling_factor, self.shift_factor = facts["scaling_factor"], facts["shift_factor"]
+        self.deterministic = facts["deterministic"]
+        self.parameters = self.channels if self.deterministic else 2 * self.channels
         self.digest = digest(path)
-        self._fused = _fused(model, device)
 
     @classmethod
-    def load(cls, ref: str, *, device: str = "cpu") -> Vae:
+    def load(
+        cls, ref: str, *, device: str = "cpu", sample: Sequence[Any] | None = None,
+        tolerance: float = TOLERANCE,
+    ) -> Vae:  # fmt: skip
         """Load `builtin:NAME`, a directory or a hub reference; see `curate.models.resolve`.
 
-        Raises ModelError if the directory is not an AutoencoderKL's or lacks weights.
+        `sample` are pictures of the run, uint8 [h, w, 3] or batches of them, of any sizes that
+        `factor` divides. On a GPU the fastest path within `tolerance` of float32 on them is taken;
+        without them the choice is made on a few made-up ones and no agreement is told.
+        Raises ModelError if the directory is not an autoencoder's or lacks weights.
         """
-        from diffusers import AutoencoderKL
-
         path, target = resolve(ref, "vae"), pick(device)
-        facts_of(path)
-        with loading(ref, path, "diffusers"):
-            model, report = AutoencoderKL.from_pretrained(
-                path, torch_dtype=dtype_of(target), local_files_only=True, use_safetensors=True,
-                low_cpu_mem_usage=False, output_loading_info=True,
-            )  # fmt: skip
-        refuse_random(report, ref, path)
-        return cls(model.to(target).eval().requires_grad_(False), path, target)
+        exact = cls(ref, path, read_weights(ref, path, target), target)
+        if not fast_paths(exact._model, target):
+            return exact
+        groups = groups_of(() if sample is None else sample)
+        encode, told = choose(
+            exact._model, groups or made_up(exact.factor), channels=exact.channels, device=target,
+            tolerance=tolerance,
+        )  # fmt: skip
+        model = read_weights(ref, path, target) if encode is None else exact._model
+        return cls(ref, path, model, target, encode, told if groups else ())
+
+    def exact(self) -> Vae:
+        """The same model in float32 on the same device; read once, when it is first asked for."""
+        with self._loading:
+            if self._exact is None:
+                model = read_weights(self._ref, self._path, self.device)
+                self._exact = Vae(self._ref, self._path, model, self.device)
+            return self._exact
+
+    def moments(self, pixels: torch.Tensor) -> torch.Tensor:
+        """uint8 [n, h, w, 3] on the device to [n, parameters, h / factor, w / factor] there.
+
+        Mean and log variance of the posterior, or the latent itself if `deterministic`. Only
+        enqueues: call it inside a turn of the device's lane. Raises ValueError unless height and
+        width are multiples of `factor`.
+        """
+        _, height, width, _ = pixels.shape
+        if height % self.factor or width % self.factor:
+            raise ValueError(f"{width} × {height} pixels: both must be multiples of {self.factor}")
+        return self._encode(pixels)
+
+    def pictures(self, latents: torch.Tensor) -> torch.Tensor:
+        """Unscaled latents [n, channels, h, w] on the device to float32 pictures there.
+
+        [n, 3, factor × h, factor × w] from 0 to 255, not rounded. Only enqueues, like `moments`.
+        """
+        with without_tf32(self.device):
+            decoded: torch.Tensor = self._model.decode(latents.to(self.dtype)).sample
+        return decoded.float().add(1).mul(127.5).clamp(0, 255)
 
     def encode(self, pixels: NDArray[np.uint8], *, batch_size: int = 32) -> NDArray[np.float32]:
-        """uint8 [n, h, w, 3] to moments [n, 2 × channels, h / factor, w / factor]: mean, log variance.
+        """uint8 [n, h, w, 3] to float32 [n, parameters, h / factor, w / factor], as `moments`.
 
         Raises ValueError unless height and width are multiples of `factor`.
         """
         import torch
 
         n, height, width, _ = pixels.shape
-        if height % self.factor or width % self.factor:
-            raise ValueError(f"{width} × {height} pixels: both must be multiples of {self.factor}")
-        shape = (n, 2 * self.channels, height // self.factor, width // self.factor)
-        moments = np.empty(shape, np.float32)
-        with torch.inference_mode():
-            for start in range(0, n, batch_size):
-                batch = torch.from_numpy(pixels[start : start + batch_size]).to(self._device)
-                scaled = batch.permute(0, 3, 1, 2).float().div(127.5).sub(1).contiguous()
-                told = self._moments(scaled.to(self._dtype))
-                moments[start : start + batch_size] = told.float().cpu().numpy()
-        return moments
-
-    def _moments(self, pixels: torch.Tensor) -> torch.Tensor:
-        """[n, 3, h, w] between −1 and 1 to the posterior's parameters, on the device."""
-        import torch
-
-        if self._fused is not None:
-            return self._fused(pixels.contiguous(memory_format=torch.channels_last))
-        moments: torch.Tensor = self._model.encode(pixels).latent_dist.parameters
-        return moments
+        told = np.empty(
+            (n, self.parameters, height // self.factor, width // self.factor), np.float32
+        )
+        for start in range(0, n, batch_size):
+            batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch_size]))
+            told[start : start + batch_size] = run(self.moments, [batch], self.device)[0].numpy()
+        return told
 
     def decode(self, latents: NDArray[np.float32], *, batch_size: int = 32) -> NDArray[np.uint8]:
         """Unscaled latents [n, channels, h, w] to uint8 [n, factor × h, factor × w, 3]."""
@@ -92,34 +131,9 @@ class Vae:
 
         n, _, height, width = latents.shape
         pictures = np.empty((n, height * self.factor, width * self.factor, 3), np.uint8)
-        with torch.inference_mode():
-            for start in range(0, n, batch_size):
-                batch = torch.from_numpy(latents[start : start + batch_size])
-                decoded = self._model.decode(batch.to(self._device, self._dtype)).sample.float()
-                bytes_ = decoded.add(1).mul(127.5).round().clamp(0, 255).to(torch.uint8)
-                pictures[start : start + batch_size] = bytes_.permute(0, 2, 3, 1).cpu().numpy()
+        for start in range(0, n, batch_size):
+            batch = torch.from_numpy(np.ascontiguousarray(latents[start : start + batch_size]))
+            told = run(self.pictures, [batch], self.device)[0]
+            rounded = told.round().to(torch.uint8).permute(0, 2, 3, 1)
+            pictures[start : start + batch_size] = rounded.numpy()
         return pictures
-
-
-def _fused(model: Any, device: torch.device) -> FusedEncoder | None:
-    """The encoder with fused norms where device and model allow it, else None."""
-    from curate.models.fused_vae import FusedEncoder, fits
-    from curate.models.group_norm import available
-
-    if device.type != "cuda" or not available() or fits(model) is not None:
-        return None
-    return FusedEncoder(model)
-
-
-def facts_of(path: Path) -> dict[str, float]:
-    """Channels, factor, scaling and shift factor as the config states them; no weights are read."""
-    config = read_config(path, "config.json")
-    kind = config.get("_class_name")
-    if kind != "AutoencoderKL":
-        raise ModelError(f"{path}/config.json is of class {kind!r}, expected AutoencoderKL")
-    return {
-        "channels": int(config.get("latent_channels", 4)),
-        "factor": 2 ** (len(config.get("block_out_channels", [64])) - 1),
-        "scaling_factor": float(config.get("scaling_factor") or 0.18215),
-        "shift_factor": float(config.get("shift_factor") or 0.0),
-    }
