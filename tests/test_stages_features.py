@@ -17,6 +17,7 @@ from PIL import Image
 from curate import columns as c
 from curate.demo.scenes import caption, draw, random_scene
 from curate.errors import RecipeError
+from curate.images.crops import crop_to_bucket
 from curate.models import BUILTIN, digest
 from curate.models.clip import Clip
 from curate.models.t5 import T5
@@ -24,7 +25,6 @@ from curate.models.vae import Vae
 from curate.stage import apply
 from curate.stages.clip_score import ClipScore
 from curate.stages.encoders import Encoder
-from curate.stages.pixels import batches, crop_to_bucket
 from curate.stages.t5 import T5Stage
 from curate.stages.vae import VaeStage
 
@@ -114,28 +114,6 @@ def test_bfloat16_rounds_to_nearest_even() -> None:
     values = torch.tensor([[1.0, -2.5, 3.14159, 1 + 2**-8, 1 + 3 * 2**-8]])
     bits = T5Stage()._stored(values).view(torch.int16).numpy().astype(np.uint32) << 16
     assert bits.view(np.float32).tolist() == [[1.0, -2.5, 3.140625, 1.0, 1.015625]]
-
-
-# --- pixels ---------------------------------------------------------------------------------------
-def test_the_crop_is_exact_without_resizing_and_close_to_a_drawing_with_it() -> None:
-    scene = random_scene(np.random.default_rng(4))
-    large = draw(scene, 128)
-    stream = io.BytesIO()
-    large.save(stream, "PNG")
-    body = stream.getvalue()
-    same = crop_to_bucket(body, [10, 20, 74, 84], 64, 64)
-    assert np.array_equal(same, np.asarray(large)[20:84, 10:74])
-    halved = crop_to_bucket(body, [0, 0, 128, 128], 64, 64)
-    assert np.abs(halved.astype(int) - np.asarray(draw(scene, 64))).mean() < 3
-
-
-def test_batches_hold_one_bucket_each_and_depend_on_the_table_alone(plain: pa.Table) -> None:
-    plans = [[batch.rows for batch in batches(plain, 3)] for _ in range(2)]
-    assert plans[0] == plans[1]
-    assert sorted(row for rows in plans[0] for row in rows) == list(range(len(plain)))
-    for batch in batches(plain, 3):
-        assert len(batch.rows) <= 3
-        assert len({pixels.shape for pixels in batch.pixels if pixels is not None}) == 1
 
 
 # --- what is not wanted ---------------------------------------------------------------------------

@@ -71,14 +71,18 @@ def decode(body: bytes, *, max_pixels: int) -> Picture | Refusal:
         return Refusal("not_an_image", None, describe(body))
     with _pixel_limit(max_pixels):
         try:
-            return _decode(body, kind)
+            return read(body, kind)
         except (Image.DecompressionBombWarning, Image.DecompressionBombError) as error:
             return Refusal("too_large", _pixels_named_in(error), f"max_pixels {max_pixels}")
         except DAMAGE as error:
             return Refusal("corrupt", None, _message(error))
 
 
-def _decode(body: bytes, kind: str) -> Picture:
+def read(body: bytes, kind: str) -> Picture:
+    """The picture in a file of the format that `sniff` found; thread-safe, with Pillow's own limit.
+
+    Raises what Pillow raises on damaged bytes (`DAMAGE`) or on too many pixels.
+    """
     with Image.open(BytesIO(body), formats=[kind]) as im:
         im.load()
         found = embedded(im, body)

@@ -26,6 +26,8 @@ CPU_OUTPUTS: Final = 32
 """Outputs of one product on a CPU, where leaving out the zeros beside the band saves time."""
 ALIGNED: Final = 8
 """Half-precision rows start at multiples of 16 bytes, or a GPU's matrix units are fed slowly."""
+REACH: Final = 2.0
+"""How far the bicubic kernel reaches to each side, in pixels of the coarser of the two grids."""
 
 
 def resample(
@@ -208,6 +210,6 @@ def _triangle(x: Floats) -> Floats:
 
 
 KERNELS: Final[dict[Filter, tuple[Callable[[Floats], Floats], float]]] = {
-    "bicubic": (_cubic, 2.0),
+    "bicubic": (_cubic, REACH),
     "bilinear": (_triangle, 1.0),
 }

@@ -15,10 +15,10 @@ import numpy.typing as npt
 
 from curate import columns as c
 from curate.errors import CurateError, MissingInput
+from curate.images.crops import crop_to_bucket
 from curate.provenance.places import model_name
 from curate.report.reading import layer_holding, lookup
 from curate.report.sheets import Card, first_keys, jpeg, make_cards
-from curate.stages.pixels import crop_to_bucket
 from curate.store.dataset import Dataset
 from curate.store.manifest import ModelInfo
 
@@ -98,7 +98,7 @@ def _pairs(dataset: Dataset, layer: str, vae: Vae) -> tuple[Pair, ...]:
 def _pair(card: Card, row: dict[str, Any], image: dict[str, Any], vae: Vae) -> Pair:
     height, width = row[c.LATENT_HEIGHT.name], row[c.LATENT_WIDTH.name]
     moments = np.frombuffer(row[c.LATENT.name], "<f2").reshape(-1, height, width)
-    mean = moments[: len(moments) // 2].astype(np.float32)
+    mean = moments[: vae.channels].astype(np.float32)  # of moments the first half, of a mode all
     decoded: Pixels = vae.decode(mean[None])[0]
     body, box = image[c.IMAGE.name]["bytes"], image[c.CROP_BOX.name]
     original = crop_to_bucket(body, box, decoded.shape[1], decoded.shape[0])
