@@ -85,12 +85,13 @@ def _images(
     table: pa.Table, clip: Clip, batch_size: int
 ) -> tuple[list[Vectors | None], list[str | None]]:
     """Each row's unit vector, and `corrupt` where there is none."""
+    import torch
+
     vectors: list[Vectors | None] = [None] * len(table)
     reasons: list[str | None] = ["corrupt"] * len(table)
-    for batch in batches(table, batch_size):
-        found = [(row, p) for row, p in zip(batch.rows, batch.pixels, strict=True) if p is not None]
-        encoded = clip.encode_images([pixels for _, pixels in found], batch_size=batch_size)
-        for (row, _), vector in zip(found, encoded, strict=True):
+    for batch in batches(table, lambda _width, _height: batch_size, torch.device("cpu")):
+        encoded = clip.encode_images(list(batch.pixels.numpy()), batch_size=batch_size)
+        for row, vector in zip(batch.rows, encoded, strict=True):
             vectors[row], reasons[row] = vector, None
     return vectors, reasons
 
