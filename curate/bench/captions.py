@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from curate.bench.result import Captions
 from curate.errors import ModelError
-from curate.models.t5 import MAX_TOKENS
+from curate.models.caption_packs import MAX_TOKENS
 
 SPECIAL: Final = ("<pad>", "</s>", "<unk>")
 SHORTEST: Final = 3

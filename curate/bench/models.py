@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import json
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -61,7 +61,9 @@ NAMES: Final[Mapping[Part, str]] = {
 }  # fmt: skip
 
 
-def write_models(folder: Path, sizes: Sizes, *, device: str) -> Iterator[tuple[Part, Path, bool]]:
+def write_models(
+    folder: Path, sizes: Sizes, parts: Iterable[Part], *, device: str
+) -> Iterator[tuple[Part, Path, bool]]:
     """Write what is not there yet; yields part, directory and whether it had to be written.
 
     `device` is where random numbers are drawn: a GPU is faster by minutes.
@@ -69,8 +71,8 @@ def write_models(folder: Path, sizes: Sizes, *, device: str) -> Iterator[tuple[P
     writers: dict[Part, Callable[[Path, dict[str, Any], str], None]] = {
         "clip": _write_clip, "t5": _write_t5, "vae": _write_vae,
     }  # fmt: skip
-    for part, write in writers.items():
-        wanted = getattr(sizes, part)
+    for part in sorted(parts):
+        wanted, write = getattr(sizes, part), writers[part]
         path = folder / f"{NAMES[part]}-{json_digest([SEED, wanted])[:8]}"
         made = not is_complete(path, part)
         if made:

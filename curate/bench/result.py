@@ -107,8 +107,10 @@ class BareRates(BaseModel, **_FROZEN):
 class PipelineRun(BaseModel, **_FROZEN):
     """`curate run` over the features pass, committed shards in and committed shards out.
 
-    `per_second` is the steady rate over `seconds`; `startup_seconds` is from the call to the first
-    committed shard's beginning, `total_seconds` the whole call.
+    `per_second` is the steady rate over `seconds` that the run states of itself, `by_commit_times`
+    the same from the times of the commit files alone. `startup_seconds` is the longest that a worker
+    took to load and check its models, `first_commit_seconds` when the first shard was committed,
+    `total_seconds` the whole call, planning and publishing included.
     """
 
     workers: int
@@ -116,7 +118,9 @@ class PipelineRun(BaseModel, **_FROZEN):
     rows: int
     per_second: float
     seconds: float
+    by_commit_times: float
     startup_seconds: float
+    first_commit_seconds: float
     total_seconds: float
     gpu_busy: float | None = None
     shards: int
@@ -124,29 +128,35 @@ class PipelineRun(BaseModel, **_FROZEN):
 
 
 class Storage(BaseModel, **_FROZEN):
-    """Bytes that one row takes on disk, as they were written."""
+    """Bytes that one row takes on disk, as they were written.
+
+    `t5_int8_error` is the relative error of the 8-bit form beside the stored bfloat16 vectors.
+    """
 
     caption_tokens: Annotated[float, Field(description="mean tokens of a caption, </s> included")]
     t5_bytes: float
     t5_bytes_at_15_tokens: float
     t5_int8_bytes_at_15_tokens: float
+    t5_int8_error: float
     latent_bytes: float
     clip_bytes: float
     feature_bytes: Annotated[float, Field(description="whole feature shards, over their rows")]
 
 
 class BenchData(BaseModel, **_FROZEN):
-    """The data set that all phases used."""
+    """The data set that all phases used: `pictures` different ones, again and again under new keys.
+
+    `picture_pixels` and `picture_bytes` are means over the pool, of the stored JPEGs.
+    """
 
     rows: int
-    shard_rows: int
+    shards: int
     pictures: int
-    picture_width: int
-    picture_height: int
+    picture_pixels: float
     picture_bytes: float
     jpeg: str
     captions: Captions
-    caption_tokens: float
+    caption_tokens: Annotated[float, Field(description="mean, </s> included")]
 
 
 class BenchResult(BaseModel, **_FROZEN):
@@ -166,7 +176,10 @@ class BenchResult(BaseModel, **_FROZEN):
     pipeline: tuple[PipelineRun, ...] = ()
     storage: Storage | None = None
     agreements: tuple[Agreement, ...] = ()
-    seconds: dict[str, float] = {}
+    seconds: Annotated[dict[str, float], Field(description="wall time by phase")] = {}
+    reused: Annotated[
+        dict[str, str], Field(description="phases taken from an earlier call: its date and commit")
+    ] = {}
 
     @property
     def one_worker(self) -> PipelineRun | None:
