@@ -82,12 +82,12 @@ class Clip:
     def vectors(self, prepared: torch.Tensor) -> torch.Tensor:
         """Prepared pictures to float32 unit vectors [n, dim] on the device."""
         if not len(prepared):
-            return self._none()
+            return self.none()
         return unit(self._paths.image(prepared))
 
     def images(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 pictures [n, h, w, 3] on the device to float32 unit vectors [n, dim] there."""
-        return self.vectors(self.prepare(pixels)) if len(pixels) else self._none()
+        return self.vectors(self.prepare(pixels)) if len(pixels) else self.none()
 
     def tokens(self, texts: Sequence[str]) -> torch.Tensor:
         """Captions to token ids, int64 [n, context] on the CPU; longer ones are cut."""
@@ -95,7 +95,7 @@ class Clip:
 
     def texts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Token ids to float32 unit vectors [n, dim] on the device, in the given order."""
-        return unit(self._paths.text(tokens)) if len(tokens) else self._none()
+        return unit(self._paths.text(tokens)) if len(tokens) else self.none()
 
     def encode_images(self, images: Pictures, *, batch_size: int = 64) -> NDArray[np.float32]:
         """uint8 pictures, [n, h, w, 3] or a list of any sizes, to unit vectors [n, dim]."""
@@ -123,7 +123,8 @@ class Clip:
             return np.zeros((0, self.dim), np.float32)
         return np.concatenate([one.wait().numpy() for one in pending])
 
-    def _none(self) -> torch.Tensor:
+    def none(self) -> torch.Tensor:
+        """The vectors of no pictures or captions, [0, dim]."""
         import torch
 
         return torch.zeros(0, self.dim, device=self.device)
