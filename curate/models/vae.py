@@ -121,7 +121,9 @@ class Vae:
             (n, self.parameters, height // self.factor, width // self.factor), np.float32
         )
         for start in range(0, n, batch_size):
-            batch = torch.from_numpy(np.ascontiguousarray(pixels[start : start + batch_size]))
+            batch = torch.from_numpy(
+                np.require(pixels[start : start + batch_size], None, ("C", "W"))
+            )
             told[start : start + batch_size] = run(self.moments, [batch], self.device)[0].numpy()
         return told
 
@@ -132,7 +134,9 @@ class Vae:
         n, _, height, width = latents.shape
         pictures = np.empty((n, height * self.factor, width * self.factor, 3), np.uint8)
         for start in range(0, n, batch_size):
-            batch = torch.from_numpy(np.ascontiguousarray(latents[start : start + batch_size]))
+            batch = torch.from_numpy(
+                np.require(latents[start : start + batch_size], None, ("C", "W"))
+            )
             told = run(self.pictures, [batch], self.device)[0]
             rounded = told.round().to(torch.uint8).permute(0, 2, 3, 1)
             pictures[start : start + batch_size] = rounded.numpy()

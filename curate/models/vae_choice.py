@@ -33,7 +33,8 @@ def choose(
     import torch
 
     wanted = run(float32(model, device), groups, device)
-    model.to(dtype=torch.bfloat16, memory_format=torch.channels_last)
+    # the base class's: that of diffusers warns of parts to be kept in float32 even where there are none
+    torch.nn.Module.to(model, dtype=torch.bfloat16, memory_format=torch.channels_last)
     spreads: list[str] = []
 
     def measure(encode: Encode) -> float:
@@ -80,7 +81,11 @@ def groups_of(sample: Sequence[Any]) -> list[torch.Tensor]:
     found: dict[tuple[int, ...], list[torch.Tensor]] = {}
     left = SAMPLE
     for one in sample:
-        told = torch.from_numpy(np.ascontiguousarray(one)) if isinstance(one, np.ndarray) else one
+        told = (
+            torch.from_numpy(np.require(one, None, ("C", "W")))
+            if isinstance(one, np.ndarray)
+            else one
+        )
         batch = (told if told.dim() == 4 else told[None])[:left]
         left -= len(batch)
         if len(batch):
