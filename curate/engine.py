@@ -1,43 +1,41 @@
 """Runs a recipe: plan, passes, barriers, ledger, manifest, record.
 
-`run` uses Ray Data, `run_inline` this process; both drive the same tasks, and a task gives the
-same commit wherever it runs. What travels through Ray is the description of a shard: one block is
-one shard. Resume is plan minus commits.
+`run` uses Ray Data, `run_inline` this process; both drive the same tasks with the same workers, and
+a task gives the same commit wherever it runs. Resume is plan minus commits.
 """
 
 from __future__ import annotations
 
 import datetime as dt
 import json
-import logging
 import os
-import sys
-import tempfile
 import time
-import warnings
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
 import pyarrow as pa
 
 from curate.cluster import Cluster
 from curate.errors import EngineError
 from curate.memory import PeakMemory
+from curate.models.agreement import Agreement
 from curate.plan import Plan, make_plan, plan_commits, with_own_log
 from curate.publish import LEDGER, write_ledger, write_manifest
+from curate.rates import Note, pass_rate
+from curate.ray_pool import RayPools
 from curate.recipe import FIRST_LAYER, Pass, Recipe
 from curate.record import Call, write_record
-from curate.shards import Task, decide, needed_columns, run_task
-from curate.stage import Transform
+from curate.shards import Task, decide, needed_columns
 from curate.stages.download import CONNECT_TO, connect_to
 from curate.store.commit import Commit, load_commits
 from curate.store.digest import bytes_sha256, json_digest
 from curate.store.files import LocalFiles
 from curate.store.manifest import MANIFEST, RECORD, Manifest, load_manifest, load_record
+from curate.store.record import PassRate
 from curate.watch import Silent, Watch
+from curate.workers import Done, Worker, has_encoders, sample_tasks
 
 Layers = dict[str, dict[str, Commit]]
 
@@ -45,16 +43,19 @@ Layers = dict[str, dict[str, Commit]]
 @dataclass(frozen=True)
 class Outcome:
     """A finished run. `computed` is the number of shards this call computed; `finished_before` is
-    true if there was nothing to do, not even to publish."""
+    true if there was nothing to do, not even to publish. `rates` are those of the passes, by layer,
+    that it computed something of."""
 
     root: Path
     manifest: Manifest
     computed: int
     seconds: dict[str, float] = field(default_factory=dict)
     finished_before: bool = False
+    rates: dict[str, PassRate] = field(default_factory=dict)
 
 
-Execute = Callable[[Pass, Sequence[Task]], Iterator[Commit]]
+Execute = Callable[[Pass, Sequence[Task], Sequence[Task]], Iterator[Done]]
+"""What works on a pass: its open tasks, and the tasks that hold the sample of its encoders."""
 
 
 def run_inline(
@@ -64,11 +65,9 @@ def run_inline(
     """Run a recipe in this process, without Ray; same digests as `run`."""
     files = LocalFiles(to)
 
-    def execute(step: Pass, tasks: Sequence[Task]) -> Iterator[Commit]:
-        with ExitStack() as closing:
-            transforms = _open(step, closing)
-            for task in tasks:
-                yield run_task(files, step, transforms, task)
+    def execute(step: Pass, tasks: Sequence[Task], sample: Sequence[Task]) -> Iterator[Done]:
+        with closing(Worker(files, step, sample)) as worker:
+            yield from map(worker.work, tasks)
 
     with _surrounded(_environment(cluster or Cluster())):
         return _run(recipe, files, execute, limit=limit, watch=watch or Silent(), workers=0)
@@ -85,17 +84,10 @@ def run(
     """
     files = LocalFiles(Path(to).absolute())
     cluster = cluster or Cluster()
-    with ExitStack() as closing:
-        started: list[bool] = []
-
-        def execute(step: Pass, tasks: Sequence[Task]) -> Iterator[Commit]:
-            if not started:
-                _start_ray(cluster, closing)
-                started.append(True)
-            return _execute_ray(files.root, step, tasks, cluster)
-
+    with ExitStack() as ending:
+        pools = RayPools(files.root, cluster, recipe, _environment(cluster), ending)
         watch = watch or Silent()
-        return _run(recipe, files, execute, limit=limit, watch=watch, workers=cluster.workers)
+        return _run(recipe, files, pools.execute, limit=limit, watch=watch, workers=cluster.workers)
 
 
 def _run(
@@ -117,10 +109,14 @@ def _run(
         todo = len(plan.parts) * len(recipe.passes) - found
         watch.planned(rows=plan.rows, parts=len(plan.parts), done=found, todo=todo)
         seconds, computed = {"plan": time.perf_counter() - clock}, 0
+        rates: dict[str, PassRate] = {}
         for index, step in enumerate(recipe.passes):
             mark = time.perf_counter()
-            layers[step.layer], new = _run_pass(recipe, index, files, layers, execute, watch)
-            computed += new
+            made = _run_pass(recipe, index, files, layers, execute, watch)
+            layers[step.layer] = made.commits
+            computed += made.computed
+            if made.rate:
+                rates[step.layer] = made.rate
             if step.barrier and step.verdict_layer:
                 layers[step.verdict_layer] = _run_barrier(recipe, step, files, layers, plan)
             seconds[step.layer] = time.perf_counter() - mark
@@ -132,10 +128,10 @@ def _run(
     manifest = write_manifest(files, recipe, plan, layers)
     call = Call(
         started_at=begun, seconds=seconds, seconds_total=time.perf_counter() - clock,
-        computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes,
+        computed_shards=computed, workers=workers, peak_memory_bytes=memory.peak_bytes, rates=rates,
     )  # fmt: skip
     write_record(files, recipe, layers, manifest, inputs=plan.inputs, call=call)
-    return Outcome(files.root, manifest, computed, seconds)
+    return Outcome(files.root, manifest, computed, seconds, rates=rates)
 
 
 def _committed(recipe: Recipe, index: int, files: LocalFiles) -> int:
@@ -188,10 +184,19 @@ def _task(name: str, part: str, fingerprint: str, sources: Sequence[str], layers
     return Task(layer=name, part=part, fingerprint=fingerprint, data=data, marks=marks)
 
 
+@dataclass(frozen=True)
+class _Made:
+    """A pass that is done: its commits by part, how many are new, and how fast those went."""
+
+    commits: dict[str, Commit]
+    computed: int
+    rate: PassRate | None
+
+
 def _run_pass(
     recipe: Recipe, index: int, files: LocalFiles, layers: Layers, execute: Execute, watch: Watch
-) -> tuple[dict[str, Commit], int]:
-    """Compute the shards of a pass that are not committed; returns commits by part, and how many."""
+) -> _Made:
+    """Compute the shards of a pass that are not committed."""
     step = recipe.passes[index]
     tasks = tasks_of(recipe, index, layers)
     known = load_commits(files, step.layer)
@@ -199,17 +204,25 @@ def _run_pass(
     rows = sum(commit.rows_out for commit in list(layers.values())[-1].values())
     clock = time.perf_counter()
     watch.pass_started(step.layer, todo=len(todo), done=len(tasks) - len(todo), rows=rows)
-    if todo:
-        for commit in execute(step, todo):
-            known[commit.shard_id] = commit
-            watch.shard_done(step.layer, commit)
-    watch.pass_ended(step.layer, seconds=time.perf_counter() - clock)
+    notes: list[Note] = []
+    told: set[Agreement] = set()
+    for done in execute(step, todo, sample_tasks(step, tasks)) if todo else ():
+        known[done.commit.shard_id] = done.commit
+        for agreement in done.note.agreements:
+            if agreement not in told:
+                watch.checked(step.layer, agreement.sentence())
+        told.update(done.note.agreements)
+        notes.append(done.note)
+        watch.shard_done(step.layer, done.commit)
+    seconds = time.perf_counter() - clock
+    rate = pass_rate(notes, seconds=seconds) if notes else None
+    watch.pass_ended(step.layer, seconds=seconds, rate=rate if has_encoders(step) else None)
     missing = [task.part for task in tasks if task.shard_id not in known]
     if missing:
         raise EngineError(
             f"{step.layer}: {len(missing)} shards were not committed, first {missing[0]}"
         )
-    return {task.part: known[task.shard_id] for task in tasks}, len(todo)
+    return _Made({task.part: known[task.shard_id] for task in tasks}, len(todo), rate)
 
 
 def _run_barrier(
@@ -235,42 +248,6 @@ def _run_barrier(
     return {commit.part: commit for commit in commits}
 
 
-# --- workers ------------------------------------------------------------------------------------
-def _open(step: Pass, closing: ExitStack) -> list[Transform]:
-    """Open every stage of a pass; transforms with a `close` method are closed at the end."""
-    transforms = []
-    for stage in step.stages:
-        transform = stage.open()
-        close = getattr(transform, "close", None)
-        if close is not None:
-            closing.callback(close)
-        transforms.append(transform)
-    return transforms
-
-
-class _Worker:
-    """A Ray Data actor: opens the stages once, then turns task descriptions into commits."""
-
-    def __init__(self, root: str, step: Pass, environment: dict[str, str]) -> None:
-        os.environ.update(environment)
-        self.files = LocalFiles(root)
-        self.step = step
-        self.closing = ExitStack()
-        self.transforms = _open(step, self.closing)
-
-    def __call__(self, batch: pa.Table) -> pa.Table:
-        commits = []
-        for text in batch["task"].to_pylist():
-            task = Task.model_validate_json(text)
-            commits.append(
-                run_task(self.files, self.step, self.transforms, task).to_bytes().decode()
-            )
-        return pa.table({"commit": pa.array(commits, pa.string())})
-
-    def __del__(self) -> None:
-        self.closing.close()
-
-
 def _environment(cluster: Cluster) -> dict[str, str]:
     """Runtime facts for the workers, outside recipe and digests.
 
@@ -293,101 +270,6 @@ def _surrounded(environment: dict[str, str]) -> Iterator[None]:
                 os.environ.pop(name, None)
             else:
                 os.environ[name] = value
-
-
-def _start_ray(cluster: Cluster, closing: ExitStack) -> None:
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    os.environ.setdefault("RAY_ACCEL_ENV_VAR_OVERRIDE_ON_ZERO", "0")
-    os.environ.setdefault("RAY_BACKEND_LOG_LEVEL", "fatal")
-    import ray
-
-    local = cluster.address is None
-    options: dict[str, Any] = {"address": cluster.address}
-    if local:  # never somebody else's cluster, whatever RAY_ADDRESS says
-        options = {
-            "address": "local",
-            "num_cpus": int(cluster.workers * cluster.cpus_per_worker) + 1,
-            "object_store_memory": cluster.object_store_bytes,
-            "include_dashboard": False,
-        }
-    with _quiet():
-        ray.init(
-            log_to_driver=False, logging_level=logging.ERROR, configure_logging=local, **options
-        )
-    closing.callback(ray.shutdown)
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Keep what Ray's native code writes to standard error while it starts; show it if that fails."""
-    sys.stderr.flush()
-    saved, started = os.dup(2), False
-    with tempfile.TemporaryFile() as sink:
-        os.dup2(sink.fileno(), 2)
-        try:
-            yield
-            started = True
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-            if not started:
-                sink.seek(0)
-                sys.stderr.write(sink.read().decode(errors="replace"))
-
-
-def _execute_ray(
-    root: Path, step: Pass, tasks: Sequence[Task], cluster: Cluster
-) -> Iterator[Commit]:
-    import ray
-    from ray.data import ActorPoolStrategy, DataContext
-
-    context = DataContext.get_current()
-    context.enable_progress_bars = False
-    context.print_on_execution_start = False
-    context.target_max_block_size = None  # one block stays one block
-    context.max_errored_blocks = 0
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
-    size = min(cluster.workers, len(tasks))
-    gpus = cluster.gpus_per_worker if any(s.needs.gpus for s in step.stages) else 0.0
-    if not ray.cluster_resources().get("GPU"):
-        gpus = 0.0
-    _preflight(step, size, cluster.cpus_per_worker, gpus)
-    rows = [{"task": task.model_dump_json()} for task in tasks]
-    with (
-        warnings.catch_warnings()
-    ):  # Ray 2.60 has no other way to bound retries than a deprecated one
-        warnings.simplefilter("ignore")
-        dataset = ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-            _Worker, batch_size=None, batch_format="pyarrow", compute=ActorPoolStrategy(size=size),
-            fn_constructor_args=(str(root), step, _environment(cluster)),
-            num_cpus=cluster.cpus_per_worker, num_gpus=gpus, ray_remote_args_fn=_bounded_retries,
-        )  # fmt: skip
-    try:
-        for row in dataset.iter_rows():
-            yield Commit.model_validate_json(row["commit"])
-    except ray.exceptions.RayError as error:
-        raise EngineError(
-            f"{step.layer}: a worker stopped: {str(error).strip().splitlines()[-1]}; "
-            f"what was committed stays, the same command goes on"
-        ) from error
-
-
-def _bounded_retries() -> dict[str, int]:
-    """A row that kills its worker must not be retried for ever, as Ray would by default."""
-    return {"max_restarts": 2, "max_task_retries": 2}
-
-
-def _preflight(step: Pass, workers: int, cpus: float, gpus: float) -> None:
-    """Refuse what the cluster cannot schedule, rather than wait for it without a word."""
-    import ray
-
-    have = ray.cluster_resources()
-    for name, each in (("CPU", cpus), ("GPU", gpus)):
-        if workers * each > have.get(name, 0.0):
-            raise EngineError(
-                f"{step.layer} wants {workers} workers with {each:g} {name} each, the cluster has "
-                f"{have.get(name, 0.0):g}: lower `workers` in the cluster file"
-            )
 
 
 def _now() -> str:

@@ -8,6 +8,7 @@ from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
 from curate.store.commit import Commit
+from curate.store.record import PassRate
 
 if TYPE_CHECKING:
     from curate.train.metrics import StepReport
@@ -49,22 +50,39 @@ class ConsoleWatch:
         if self._progress is not None:
             self._progress.update(self._progress.task_ids[0], advance=1, rows=self._rows)
 
-    def pass_ended(self, layer: str, *, seconds: float) -> None:
+    def checked(self, layer: str, sentence: str) -> None:
+        self._line(layer, sentence)
+
+    def pass_ended(self, layer: str, *, seconds: float, rate: PassRate | None) -> None:
         if self._progress is not None:
             self._progress.stop()
             self._progress = None
         if not self._todo:
             self._line(layer, f"{self._skipped:,} shards, already committed")
             return
-        rate = self._rows / seconds if seconds else 0.0
+        per_second = self._rows / seconds if seconds else 0.0
         before = f" ({self._skipped:,} already committed)" if self._skipped else ""
         self._line(
             layer,
-            f"{self._done:,} shards{before}, {self._rows:,} rows, {seconds:.1f} s, {rate:,.0f} rows/s",
+            f"{self._done:,} shards{before}, {self._rows:,} rows, {seconds:.1f} s, {per_second:,.0f} rows/s",
         )
+        if rate is not None:
+            self._line(layer, rate_line(rate))
 
     def _line(self, name: str, text: str) -> None:
         self.console.print(f"  {name:<{NAME_WIDTH}}{text}", highlight=False, soft_wrap=True)
+
+
+def rate_line(rate: PassRate) -> str:
+    """Rate after start-up, start-up, total and use of the GPUs, in one line."""
+    told = [f"{rate.steady_rows_per_second:,.0f} rows/s over {rate.steady_seconds:.1f} s in steady state"
+            if rate.steady_rows_per_second else "too short for a steady state",
+            f"start-up {rate.startup_seconds:.1f} s", f"total {rate.seconds_total:.1f} s"]  # fmt: skip
+    if rate.gpus:
+        told.append(f"{rate.gpus:g} × {rate.device}" if rate.device else f"{rate.gpus:g} GPUs")
+    if rate.gpu_busy is not None:
+        told.append(f"GPU busy {rate.gpu_busy:.0%}")
+    return ", ".join(told)
 
 
 class TrainLine:

@@ -27,6 +27,7 @@ from curate.store.manifest import (
     Counts,
     Manifest,
     ModelInfo,
+    Shard,
     bytes_digest,
     dataset_digest,
     layer_of,
@@ -44,14 +45,25 @@ def write_ledger(files: LocalFiles, layers: Layers) -> dict[str, Commit]:
     fingerprint = json_digest([LEDGER, str(c.LEDGER), pa.__version__])
     commits = {}
     for part, plan in layers["plan"].items():
-        own = [commits_of[part] for commits_of in layers.values()]
-        digest = json_digest([[e.content_digest for e in commit.files] for commit in own])
+        digest = ledger_input({layer: of[part] for layer, of in layers.items()})
         name = shard_id(layer=LEDGER, part=part, fingerprint=fingerprint, input_digest=digest)
         commits[part] = known.get(name) or commit_shard(
             files, layer=LEDGER, part=part, fingerprint=fingerprint, input_digest=digest,
             rows_in=plan.rows_out, tables={"data": ledger_part(files, layers, part)}, marked={},
         )  # fmt: skip
     return commits
+
+
+def ledger_input(made: Mapping[str, Commit | Shard]) -> str:
+    """Digest of what a part's ledger is derived from, by layer: every file but what is observed.
+
+    The first layer has a file of observations in every shard and counts it, as it always did; in
+    the others its presence is itself an observation (memory ran out).
+    """
+    return json_digest([
+        [e.content_digest for e in of.files if layer == FIRST_LAYER or e.role != "observations"]
+        for layer, of in made.items()
+    ])  # fmt: skip
 
 
 def ledger_part(files: LocalFiles, layers: Layers, part: str) -> pa.Table:

@@ -6,17 +6,18 @@ import datetime as dt
 import os
 import platform
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from importlib.metadata import PackageNotFoundError, version
 from typing import Any
 
+from curate.checks import read_checks
 from curate.plan import Plan
 from curate.publish import Layers, models_of
 from curate.recipe import FIRST_LAYER, Recipe
 from curate.store.digest import bytes_sha256
 from curate.store.files import LocalFiles
 from curate.store.manifest import MANIFEST, RECORD, Manifest, record_bytes
-from curate.store.record import FunnelStep, Record
+from curate.store.record import FunnelStep, PassRate, Record
 
 PACKAGES = (
     "curate-t2i", "ray", "pyarrow", "pillow", "numpy", "torch", "transformers", "diffusers",
@@ -34,6 +35,7 @@ class Call:
     computed_shards: int
     workers: int
     peak_memory_bytes: int
+    rates: dict[str, PassRate]
 
 
 def write_record(
@@ -52,7 +54,8 @@ def write_record(
         finished_at=dt.datetime.now(dt.UTC).isoformat(timespec="seconds"),
         versions={"python": platform.python_version(), **_versions()},
         device={"machine": platform.machine(), "cpus": os.cpu_count()},
-        **asdict(call),
+        checks=read_checks(files, layers),
+        **{each.name: getattr(call, each.name) for each in fields(call)},
     )  # fmt: skip
     files.publish(RECORD, record_bytes(record.model_dump(mode="json")))
     return record
@@ -75,6 +78,7 @@ def write_removal_record(
         seconds={"remove": seconds}, seconds_total=seconds, computed_shards=0, workers=0,
         peak_memory_bytes=0, versions={"python": platform.python_version(), **_versions()},
         device={"machine": platform.machine(), "cpus": os.cpu_count()}, removal=told,
+        checks=read_checks(files, layers),
     )  # fmt: skip
     files.publish(RECORD, record_bytes(record.model_dump(mode="json")))
     return record

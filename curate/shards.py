@@ -8,15 +8,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from curate import columns as c
 from curate.recipe import FIRST_LAYER, Pass
 from curate.sources.removed import REMOVED
 from curate.stage import Barrier, Stage, Transform, apply, living, mark, with_marks
+from curate.stages.pixels import sharing
 from curate.store.commit import (
     Commit,
     FileEntry,
@@ -48,6 +51,9 @@ KEPT_OF_REMOVED = frozenset(
 HASHES = (c.ORIGINAL_SHA256.name, c.STORED_SHA256.name)
 
 
+Places = NDArray[np.int64]
+
+
 class Task(BaseModel, frozen=True, extra="forbid"):
     """The work on one part in one pass: data files to join by key, marks to leave out."""
 
@@ -69,35 +75,88 @@ class Task(BaseModel, frozen=True, extra="forbid"):
         )  # fmt: skip
 
 
-def read_rows(files: LocalFiles, task: Task, columns: Sequence[str]) -> pa.Table:
-    """The living rows of a task with the given columns, joined by key, in key order."""
+def read_rows(
+    files: LocalFiles, task: Task, columns: Sequence[str], *, at_most: int | None = None
+) -> pa.Table:
+    """The living rows of a task with the given columns, joined by key, in key order.
+
+    `at_most` reads the first rows only, and of the files no more row groups than hold them.
+    """
     table: pa.Table | None = None
-    gone = [_open(files, entry).read(columns=[c.KEY.name])[c.KEY.name] for entry in task.marks]
     for entry in task.data:
         source = _open(files, entry)
-        wanted = [n for n in columns if n in source.schema_arrow.names and n != c.KEY.name]
-        if table is not None and not wanted:
-            continue
-        rows = source.read(columns=[c.KEY.name, *wanted])
+        known = [c.KEY.name] if table is None else table.column_names
+        wanted = [n for n in columns if n in source.schema_arrow.names and n not in known]
         if table is None:
-            for keys in gone:
-                marked = pc.is_in(rows[c.KEY.name], value_set=keys.combine_chunks())
-                rows = rows.filter(pc.invert(marked))
-            table = rows
-            continue
-        rows = rows.take(
-            pc.index_in(table[c.KEY.name], value_set=rows[c.KEY.name].combine_chunks())
-        )
-        for name in wanted:
-            if name not in table.column_names:
-                table = table.append_column(rows.schema.field(name), rows[name])
+            places = _living(files, source, task)[:at_most]
+            table = _rows_at(source, places, [c.KEY.name, *wanted])
+        elif wanted:
+            rows = _rows_of(source, table[c.KEY.name], wanted)
+            for field in rows.schema:
+                table = table.append_column(field, rows[field.name])
     if table is None:
         raise ValueError("a task has at least one data file")
     return table
 
 
+def first_rows(
+    files: LocalFiles, tasks: Sequence[Task], columns: Sequence[str], *, rows: int
+) -> pa.Table:
+    """The first living rows of some tasks, in their order; fewer if they hold no more."""
+    found: list[pa.Table] = []
+    for task in tasks:
+        missing = rows - sum(map(len, found))
+        if missing <= 0:
+            break
+        found.append(read_rows(files, task, columns, at_most=missing))
+    return pa.concat_tables(found)
+
+
 def _open(files: LocalFiles, entry: FileEntry) -> pq.ParquetFile:
-    return pq.ParquetFile(files.path(entry.path))
+    """Mapped, not read into memory first: committed files never change."""
+    return pq.ParquetFile(files.path(entry.path), memory_map=True)
+
+
+def _keys(source: pq.ParquetFile) -> pa.Array:
+    return source.read(columns=[c.KEY.name])[c.KEY.name].combine_chunks()
+
+
+def _living(files: LocalFiles, source: pq.ParquetFile, task: Task) -> Places:
+    """Places of the rows that no later layer marked, ascending."""
+    keys = _keys(source)
+    alive = np.ones(len(keys), np.bool_)
+    for entry in task.marks:
+        alive &= ~np.asarray(pc.is_in(keys, value_set=_keys(_open(files, entry))))
+    return np.flatnonzero(alive)
+
+
+def _rows_of(source: pq.ParquetFile, keys: pa.ChunkedArray, columns: Sequence[str]) -> pa.Table:
+    """The rows with some keys, in their order; null where the file has no such key."""
+    place = pc.index_in(keys, value_set=_keys(source)).combine_chunks()
+    rows = _rows_at(source, np.asarray(place.drop_null(), np.int64), columns)
+    if not place.null_count:
+        return rows
+    there = np.asarray(pc.is_valid(place))
+    return rows.take(pa.array(np.cumsum(there) - 1, mask=~there))
+
+
+def _rows_at(source: pq.ParquetFile, places: Places, columns: Sequence[str]) -> pa.Table:
+    """The rows at some places of a file, out of the row groups that hold them."""
+    groups = range(source.num_row_groups)
+    sizes = np.array([source.metadata.row_group(i).num_rows for i in groups], np.int64)
+    ends = np.cumsum(sizes)
+    needed = np.unique(np.searchsorted(ends, places, side="right"))
+    rows = source.read_row_groups(needed.tolist(), columns=list(columns))
+    starts = np.repeat((ends - sizes)[needed] - _before(sizes[needed]), sizes[needed])
+    read = np.arange(len(rows)) + starts  # the place in the file of each row that was read
+    if np.array_equal(read, places):
+        return rows
+    return rows.take(pa.array(np.searchsorted(read, places)))
+
+
+def _before(sizes: Places) -> Places:
+    """For each size, the sum of those before it."""
+    return np.cumsum(sizes) - sizes
 
 
 def needed_columns(step: Pass) -> list[str]:
@@ -125,29 +184,56 @@ def run_task(files: LocalFiles, step: Pass, transforms: Sequence[Transform], tas
     rows_in = len(table)
     if step.layer == FIRST_LAYER:
         table = mark(table, table[c.DEFECT.name].to_pylist(), stage="source")
-    for number, (stage, transform) in enumerate(zip(step.stages, transforms, strict=True), start=1):
-        table = _without_spent(apply(stage, table, transform), step.stages[number:])
-    alive = living(table)
-    tables: dict[FileRole, pa.Table] = {
-        "data": table.filter(alive).select(_stored_columns(step)).combine_chunks()
-    }
-    tables["data"] = tables["data"].cast(_annotated(tables["data"].schema, step.stages))
-    dead = table.filter(pc.invert(alive))
+    with sharing():
+        for number, (stage, work) in enumerate(zip(step.stages, transforms, strict=True), start=1):
+            table = _without_spent(apply(stage, table, work), step.stages[number:])
+    dead = _only(table, pc.invert(living(table)), _marked_columns(step, table))
+    tables: dict[FileRole, pa.Table] = {"data": _data(table, step)}
     if len(dead):
-        extra = [f.name for f in KEPT_WITH_MARKS if f.name in table.column_names]
-        extra = extra if step.layer == FIRST_LAYER else []
-        marks = forgotten(dead.select([c.KEY.name, *c.MARKS.names, *extra]))
-        tables["marks"] = _with_hashes(files, marks).combine_chunks()
-    observed = [f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"]
-    if observed:
-        seen = table.filter(pc.and_not(pc.is_valid(table[c.OBSERVED_AT.name]), _removed(table)))
-        tables["observations"] = seen.select(
-            [c.KEY.name, *dict.fromkeys(observed)]
-        ).combine_chunks()
+        tables["marks"] = _with_hashes(files, forgotten(dead)).combine_chunks()
+    observed = _observations(table, step)
+    if observed is not None:
+        tables["observations"] = observed
     return commit_shard(
         files, layer=task.layer, part=task.part, fingerprint=task.fingerprint,
         input_digest=task.input_digest, rows_in=rows_in, tables=tables, marked=count_marks(dead),
     )  # fmt: skip
+
+
+def _data(table: pa.Table, step: Pass) -> pa.Table:
+    """The stored columns of the rows that are alive at the end of a pass."""
+    data = _only(table, living(table), _stored_columns(step)).combine_chunks()
+    return data.cast(_annotated(data.schema, step.stages))
+
+
+def _marked_columns(step: Pass, table: pa.Table) -> list[str]:
+    kept = KEPT_WITH_MARKS if step.layer == FIRST_LAYER else []
+    return [c.KEY.name, *c.MARKS.names, *(f.name for f in kept if f.name in table.column_names)]
+
+
+def _observations(table: pa.Table, step: Pass) -> pa.Table | None:
+    """What was observed of rows that are not removed; None if there is nothing to say.
+
+    A shard of the first pass has a file of them even if nothing of it was fetched: that is said so.
+    """
+    names = list(dict.fromkeys(
+        f.name for s in step.stages for f in s.produces if c.role_of(f) == "observation"
+    ))  # fmt: skip
+    if not names:
+        return None
+    telling = [c.OBSERVED_AT.name] if c.OBSERVED_AT.name in names else names
+    there = pc.is_valid(table[telling[0]])
+    for name in telling[1:]:
+        there = pc.or_(there, pc.is_valid(table[name]))
+    there = pc.and_not(there, _removed(table))
+    seen = _only(table, there, [c.KEY.name, *names]).combine_chunks()
+    return seen if len(seen) or step.layer == FIRST_LAYER else None
+
+
+def _only(table: pa.Table, where: pa.ChunkedArray, columns: Sequence[str]) -> pa.Table:
+    """Some columns of some rows; nothing is copied where that is all rows."""
+    chosen = table.select(list(columns))
+    return chosen if pc.all(where, min_count=0).as_py() else chosen.filter(where)
 
 
 def forgotten(marks: pa.Table) -> pa.Table:

@@ -14,6 +14,7 @@ from typing import Any, ClassVar, Final
 import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
+from numpy.typing import NDArray
 from pydantic import BaseModel
 
 from curate import columns as c
@@ -206,13 +207,23 @@ def apply(stage: Stage, table: pa.Table, transform: Transform | None = None) -> 
     done = _check(kind, stage, given, done)
     if everything:
         return done
-    rest = _add_nulls(table.filter(pc.invert(alive)), stage.produces).select(done.column_names)
-    both = pa.concat_tables([done, rest.cast(done.schema)])
-    mask = np.asarray(alive)
+    return _put_back(table, done, np.asarray(alive), stage)
+
+
+def _put_back(
+    table: pa.Table, done: pa.Table, alive: NDArray[np.bool_], stage: Stage
+) -> pa.Table:  # fmt: skip
+    """The stage's own columns of the living rows beside the marked ones; no other column is copied."""
+    names = [n for n in done.column_names if n in {*stage.produces.names, *c.MARKS.names}]
+    before = table.select([n for n in names if n in table.column_names])
+    rest = _add_nulls(before.filter(pa.array(~alive)), stage.produces).select(names)
+    own = done.select(names)
     order = np.empty(len(table), np.int64)
-    order[mask] = np.arange(len(done))
-    order[~mask] = np.arange(len(done), len(table))
-    return both.take(pa.array(order))
+    order[alive] = np.arange(len(done))
+    order[~alive] = np.arange(len(done), len(table))
+    both = pa.concat_tables([own, rest.cast(own.schema)]).take(pa.array(order))
+    columns = [(both if n in names else table)[n] for n in done.column_names]
+    return pa.table(columns, schema=done.schema)
 
 
 def _check(kind: str, stage: Stage, given: pa.Table, done: pa.Table) -> pa.Table:
@@ -228,7 +239,7 @@ def _check(kind: str, stage: Stage, given: pa.Table, done: pa.Table) -> pa.Table
     _check_types(kind, "produces", pa.schema([*stage.produces, *c.MARKS]), done.schema)
     own = set(stage.produces.names) | set(c.MARKS.names)
     for name in given.column_names:
-        if name not in own and done[name] is not given[name] and not _same(done[name], given[name]):
+        if name not in own and not _same(done[name], given[name]):
             raise ContractError(f"stage {kind}: column {name!r} is not its own but was changed")
     _check_marks(kind, done)
     fields = [_declared(stage, field) for field in done.schema]
@@ -256,7 +267,10 @@ def _declared(stage: Stage, field: pa.Field) -> pa.Field:
 
 
 def _same(left: pa.ChunkedArray, right: pa.ChunkedArray) -> bool:
-    """Equal values; NaN, which equals nothing, is compared by its bits."""
+    """Equal values; NaN, which equals nothing, is compared by its bits.
+
+    Columns that a stage hands through are the same object, which Arrow does not look into.
+    """
     if left.type != right.type:
         return False
     return bool(left.equals(right) or _bits(left).equals(_bits(right)))

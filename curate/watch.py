@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Protocol
 
 from curate.store.commit import Commit
+from curate.store.record import PassRate
 
 
 class Watch(Protocol):
@@ -13,7 +14,8 @@ class Watch(Protocol):
     def planned(self, *, rows: int, parts: int, done: int, todo: int) -> None: ...
     def pass_started(self, layer: str, *, todo: int, done: int, rows: int) -> None: ...
     def shard_done(self, layer: str, commit: Commit) -> None: ...
-    def pass_ended(self, layer: str, *, seconds: float) -> None: ...
+    def checked(self, layer: str, sentence: str) -> None: ...
+    def pass_ended(self, layer: str, *, seconds: float, rate: PassRate | None) -> None: ...
 
 
 class Silent:
@@ -28,5 +30,8 @@ class Silent:
     def shard_done(self, layer: str, commit: Commit) -> None:
         """One shard was committed."""
 
-    def pass_ended(self, layer: str, *, seconds: float) -> None:
-        """All shards of a pass are committed."""
+    def checked(self, layer: str, sentence: str) -> None:
+        """A worker held a fast path of a model against float32; each finding is told once."""
+
+    def pass_ended(self, layer: str, *, seconds: float, rate: PassRate | None) -> None:
+        """All shards of a pass are committed; `rate` if it ran models on some of them."""

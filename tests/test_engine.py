@@ -105,23 +105,6 @@ def test_limit_is_part_of_what_was_asked(tmp_path: Path) -> None:
         build(tmp_path, recipe(), limit=60)
 
 
-def test_what_cannot_be_scheduled_is_refused() -> None:
-    import ray
-
-    from curate.engine import _preflight
-
-    step = recipe().passes[0]
-    ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False, object_store_memory=80 << 20)
-    try:
-        _preflight(step, 1, 1.0, 0.0)
-        with pytest.raises(EngineError, match="2 workers with 1 CPU each, the cluster has 1"):
-            _preflight(step, 2, 1.0, 0.0)
-        with pytest.raises(EngineError, match="GPU"):
-            _preflight(step, 1, 1.0, 1.0)
-    finally:
-        ray.shutdown()
-
-
 def test_a_plan_that_was_killed_leaves_nothing_behind_for_another_source(tmp_path: Path) -> None:
     build(tmp_path, recipe(), limit=40)
     (tmp_path / "plan/PLAN.json").unlink()

@@ -23,19 +23,23 @@ ORDER = [
         "publish",
         "record",
         "engine",
+        "checks",
+        "rates",
+        "workers",
+        "ray_pool",
         "watch",
         "forecast",
         "progress",
         "schemas",
     },
     {"provenance", "report", "train", "deploy", "bench"},
-    {"commands", "license_command", "bench_command", "sources_docs", "demo"},
+    {"commands", "license_command", "bench_command", "forecast_command", "sources_docs", "demo"},
     {"provenance_commands", "cli_types"},
     {"cli_provenance"},
     {"cli"},
 ]
 HEAVY = {"torch", "transformers", "diffusers", "open_clip", "img2dataset", "ray"}
-RAY = {"engine.py", "train/", "deploy/launch.py"}
+RAY = {"ray_pool.py", "train/", "deploy/launch.py"}
 
 
 def rank(module: str) -> int:

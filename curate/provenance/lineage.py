@@ -77,8 +77,11 @@ def barrier_digest(recipe: Recipe, index: int, layers: Layers) -> str:
 
 
 def ledger_digest(layers: Layers, part: str) -> str:
-    """What the ledger of a part is derived from: every file of it."""
-    return json_digest([[e.content_digest for e in of[part].files] for of in layers.values()])
+    """What the ledger of a part is derived from: every file of it but what features observed."""
+    return json_digest([
+        [e.content_digest for e in of[part].files if name == FIRST_LAYER or e.role != "observations"]
+        for name, of in layers.items()
+    ])  # fmt: skip
 
 
 def before(layers: Mapping[str, Mapping[str, Made]], name: str) -> dict[str, Mapping[str, Made]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any, Literal
 
 from pydantic import BaseModel, Field
@@ -17,6 +18,27 @@ class FunnelStep(BaseModel, frozen=True, extra="forbid"):
     rows_in: int
     rows_out: int
     marked: dict[str, int]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PassRate:
+    """How fast one pass of a run went; of the shards that the run computed.
+
+    `rows` went in alive. The steady rate leaves start-up out, and the end, when workers run dry: see
+    curate.rates. `startup_seconds` is the longest that a worker took to load and check its models.
+    `gpu_busy` is the share of the time in which the GPUs computed; null without one, as is `device`,
+    the name of the GPU.
+    """
+
+    rows: int
+    seconds_total: float
+    startup_seconds: float
+    steady_rows_per_second: float | None
+    steady_seconds: float
+    gpu_busy: float | None
+    gpus: float
+    workers: int
+    device: str | None = None
 
 
 class Record(BaseModel, frozen=True, extra="forbid"):
@@ -37,6 +59,12 @@ class Record(BaseModel, frozen=True, extra="forbid"):
     finished_at: str
     seconds: dict[str, float] = Field(description="by pass, of the call that published")
     seconds_total: float
+    rates: dict[str, PassRate] = Field(
+        {}, description="by layer, of the passes that the call computed something of"
+    )
+    checks: dict[str, list[dict[str, Any]]] = Field(
+        {}, description="by layer: each fast path of a model beside float32 on rows of the run"
+    )
     computed_shards: int = Field(
         description="shards that this call computed, the others were committed"
     )
