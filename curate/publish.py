@@ -6,6 +6,7 @@ not partition into kept, rejected and failed.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,7 +19,7 @@ from curate import columns as c
 from curate.errors import StoreError
 from curate.plan import Plan
 from curate.recipe import FIRST_LAYER, Recipe
-from curate.stage import kind_of
+from curate.stage import Stage, kind_of
 from curate.store.commit import Commit, commit_shard, load_commits, shard_id
 from curate.store.digest import json_digest
 from curate.store.files import LocalFiles
@@ -155,15 +156,35 @@ def count(files: LocalFiles, ledger: Mapping[str, Commit]) -> Counts:
 
 
 def models_of(recipe: Recipe) -> dict[str, dict[str, ModelInfo]]:
-    """Layer name → stage kind → model reference and digest."""
+    """Layer name → stage kind → model reference, digest and facts."""
     found: dict[str, dict[str, ModelInfo]] = {}
     for step in recipe.passes:
         for stage in step.stages:
             told = stage.identity()
             if "model_digest" in told:
-                info = ModelInfo(ref=str(getattr(stage, "model", "")), digest=told["model_digest"])
+                info = ModelInfo(
+                    ref=str(getattr(stage, "model", "")), digest=told["model_digest"],
+                    facts=_model_facts(stage),
+                )  # fmt: skip
                 found.setdefault(step.layer, {})[stage.kind] = info
     return found
+
+
+def _model_facts(stage: Stage) -> dict[str, float | str]:
+    """What the stage's columns say of the model's output; what they do not agree in is left out."""
+    notes = [note.items() for note in stage.field_metadata().values()]
+    told = {pair for note in notes for pair in note if pair[0] != "model"}
+    names = Counter(name for name, _ in told)
+    return {name: _number(value) for name, value in sorted(told) if names[name] == 1}
+
+
+def _number(text: str) -> float | str:
+    """The number that a text is, if it is one and finite."""
+    try:
+        value = float(text)
+    except ValueError:
+        return text
+    return value if math.isfinite(value) else text
 
 
 def write_manifest(files: LocalFiles, recipe: Recipe, plan: Plan, layers: Layers) -> Manifest:

@@ -152,25 +152,25 @@ def test_rows_without_a_caption_are_rejected_and_single_gaps_are_kept_in_place()
 def test_a_feature_that_is_not_finite_rejects_its_row(
     plain: pa.Table, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    encode_pixels, states_of, vectors_of = Vae.encode, T5.states, Clip.vectors
+    moments_of, states_of, vectors_of = Vae.moments, T5.states, Clip.vectors
 
-    def too_large(self: Vae, *args: Any, **options: Any) -> Any:
-        moments = encode_pixels(self, *args, **options)
+    def too_large(self: Vae, pixels: torch.Tensor) -> torch.Tensor:
+        moments = moments_of(self, pixels)
         moments[0, 0, 0, 0] = 1e6  # finite, but not in float16
         return moments
 
     def broken_texts(self: T5, ids: list[list[int]], **options: Any) -> Any:
         states, [bad] = states_of(self, ids, **options), self.tokens(["a bad one"])
-        ends = np.cumsum([len(caption) for caption in ids])
-        for caption, end in zip(ids, ends, strict=True):
-            if caption == bad:
+        ends = np.cumsum([len(tokens) for tokens in ids])
+        for tokens, end in zip(ids, ends, strict=True):
+            if tokens == bad:
                 states[end - 1, 3] = np.nan  # one number of one token
         return states
 
     def broken_images(self: Clip, prepared: torch.Tensor) -> torch.Tensor:
         return vectors_of(self, prepared) * np.nan
 
-    monkeypatch.setattr(Vae, "encode", too_large)
+    monkeypatch.setattr(Vae, "moments", too_large)
     monkeypatch.setattr(T5, "states", broken_texts)
     monkeypatch.setattr(Clip, "vectors", broken_images)
     found = apply(VaeStage(batch_size=32), plain)
@@ -259,6 +259,7 @@ def test_readers_are_told_what_the_bytes_are(done: dict[str, pa.Table]) -> None:
     vae = Vae.load("builtin:tiny")
     assert latent["model"] == vae.digest
     assert (latent["dtype"], latent["channels"], latent["factor"]) == ("float16", "4", "4")
+    assert (latent["posterior"], latent["class_name"]) == ("moments", "AutoencoderKL")
     assert float(latent["scaling_factor"]) == vae.scaling_factor
     text = T5Stage().field_metadata()["t5_embeddings"]
     assert (text["dtype"], text["dim"]) == ("bfloat16", str(T5.load("builtin:tiny").dim))

@@ -9,7 +9,13 @@ from __future__ import annotations
 import json
 from typing import Any, Literal
 
-from pydantic import BaseModel, Field, ValidationError
+from pydantic import (
+    BaseModel,
+    Field,
+    SerializerFunctionWrapHandler,
+    ValidationError,
+    model_serializer,
+)
 
 from curate.errors import MissingInput, StoreError
 from curate.store.commit import Commit, FileEntry, FileRole
@@ -37,10 +43,21 @@ class Shard(Frozen):
 
 
 class ModelInfo(Frozen):
-    """A model whose output a layer holds."""
+    """A model whose output a layer holds.
+
+    `facts` are what a reader of that output has to know, as the layer's columns say it: of an
+    autoencoder the factor, scaling and shift, which nothing here applies. Without facts they are
+    left out, as in manifests from before there were any: their digests still fit.
+    """
 
     ref: str
     digest: str
+    facts: dict[str, float | str] = {}
+
+    @model_serializer(mode="wrap")
+    def _without_nothing(self, told: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        values: dict[str, Any] = told(self)
+        return values if self.facts else {k: v for k, v in values.items() if k != "facts"}
 
 
 class Layer(Frozen):
