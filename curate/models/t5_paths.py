@@ -96,9 +96,8 @@ def read(ref: str, path: Path) -> Any:
     import torch
     import transformers
 
-    transformers.utils.logging.disable_progress_bar()
     family = getattr(transformers, check_family(ref, path))
-    with loading(ref, path, "transformers"):
+    with loading(ref, path, "transformers"), _quiet():
         model, report = family.from_pretrained(
             path, dtype=torch.float32, local_files_only=True, use_safetensors=True,
             output_loading_info=True,
@@ -250,6 +249,20 @@ def _in_float32(ref: str, path: Path, device: torch.device) -> Encoder:
             f"model {ref!r}: no fast path agrees with float32 here, and the GPU has no room for "
             "float32; use device: cpu"
         ) from error
+
+
+@contextmanager
+def _quiet() -> Iterator[None]:
+    """Without progress bars, and without a word about the weights of a decoder."""
+    from transformers.utils import logging
+
+    before = logging.get_verbosity()
+    logging.disable_progress_bar()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(before)
 
 
 @contextmanager

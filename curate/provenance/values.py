@@ -15,11 +15,11 @@ import pyarrow.compute as pc
 from numpy.typing import NDArray
 
 from curate import columns as c
+from curate.store.numbers import INT8, WIDTHS, scale_bits, vector_bytes
 
 UNIT_TOLERANCE: Final = 0.01
 SCORE_TOLERANCE: Final = 0.01
 """Both are rounded to float16 when they are stored; that moves a cosine by less than 0.002."""
-WIDTHS: Final[Mapping[str, int]] = {"float16": 2, "bfloat16": 2, "float32": 4}
 EXPONENT: Final[Mapping[str, int]] = {"float16": 0x7C00, "bfloat16": 0x7F80}
 """A number whose exponent is all ones is infinite or none."""
 
@@ -37,6 +37,7 @@ def check_values(where: str, table: pa.Table) -> Iterator[str]:
 
 def _latents(table: pa.Table) -> Iterator[Problem]:
     notes = _notes(table, c.LATENT)
+    planes = 1 if notes.get("posterior") == "mode" else 2
     channels, height, width = (
         int(notes.get("channels", 0)),
         table[c.LATENT_HEIGHT.name].to_pylist(),
@@ -49,7 +50,7 @@ def _latents(table: pa.Table) -> Iterator[Problem]:
         if data is None:
             yield row, "it has no latent"
             continue
-        expected = 2 * channels * (height[row] or 0) * (width[row] or 0) * wide
+        expected = planes * channels * (height[row] or 0) * (width[row] or 0) * wide
         if len(data) != expected:
             yield row, f"latent has {len(data)} bytes, its shape asks for {expected}"
         elif not _finite(data, notes["dtype"]):
@@ -59,9 +60,10 @@ def _latents(table: pa.Table) -> Iterator[Problem]:
 def _tokens(table: pa.Table) -> Iterator[Problem]:
     """One vector a token of each caption."""
     notes = _notes(table, c.T5_EMBEDDINGS)
-    if notes.get("dtype") not in WIDTHS:
+    if notes.get("dtype") not in (*WIDTHS, INT8):
         return
-    a_token = int(notes.get("dim", 0)) * WIDTHS[notes["dtype"]]
+    dim = int(notes.get("dim", 0))
+    a_token = vector_bytes(notes["dtype"], dim)
     embeddings, tokens = (_flat(table[f.name]) for f in (c.T5_EMBEDDINGS, c.T5_TOKENS))
     counts = [np.asarray(pc.fill_null(pc.list_value_length(a), -1)) for a in (embeddings, tokens)]
     for row in np.flatnonzero(counts[0] != counts[1]).tolist():
@@ -74,7 +76,7 @@ def _tokens(table: pa.Table) -> Iterator[Problem]:
         if data is None or length is None or len(data) != length * a_token:
             found = None if data is None else len(data)
             yield row, f"a caption of {length} tokens has {found} bytes of embedding"
-        elif not _finite(data, notes["dtype"]):
+        elif not _finite_vectors(data, notes["dtype"], dim):
             yield row, "t5_embeddings holds numbers that are not finite"
 
 
@@ -124,6 +126,13 @@ def _unit(data: bytes | None, dim: int) -> NDArray[np.float32] | None:
         return None
     vector = np.frombuffer(data, "<f2").astype(np.float32)
     return vector if abs(float(np.linalg.norm(vector)) - 1) <= UNIT_TOLERANCE else None
+
+
+def _finite_vectors(data: memoryview, dtype: str, dim: int) -> bool:
+    """The same of vectors; in the 8-bit form a number is finite if its scale is."""
+    if dtype != INT8:
+        return _finite(data, dtype)
+    return _finite(memoryview(scale_bits(data, dim).tobytes()), "bfloat16")
 
 
 def _finite(data: memoryview, dtype: str) -> bool:

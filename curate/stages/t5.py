@@ -152,6 +152,8 @@ class _Captions:
 
     def lists(self, values: pa.Array, kind: pa.DataType, lost: NDArray[np.bool_]) -> pa.Array:
         """One value a caption as one list a row; null for rows without text, and the lost ones."""
+        if not (self.usable & ~lost).any():
+            return pa.nulls(len(self.usable), kind)
         offsets = pa.array(np.concatenate([[0], np.cumsum(self.counts)]), pa.int32())
         lists = pa.ListArray.from_arrays(offsets, values, kind, mask=pa.array(~self.usable))
         if not lost.any():

@@ -32,20 +32,26 @@ def widened(bits: NDArray[np.uint16]) -> NDArray[np.float32]:
     return (bits.astype(np.uint32) << np.uint32(16)).view(np.float32)
 
 
+def narrowed(values: NDArray[np.float32]) -> NDArray[np.uint16]:
+    """float32 rounded to the nearest bfloat16 (ties to even), as bits; of finite values."""
+    bits = values.view(np.uint32)
+    even = (bits >> np.uint32(16)) & np.uint32(1)
+    return ((bits + np.uint32(0x7FFF) + even) >> np.uint32(16)).astype(np.uint16)
+
+
 def dequantise(data: Any, dim: int) -> NDArray[np.float32]:
     """Vectors in the 8-bit form (bytes, a buffer or uint8 array) as float32 [vectors, dim].
 
     Raises ValueError for bytes that are not whole vectors.
     """
-    raw = np.asarray(data).reshape(-1) if isinstance(data, np.ndarray) else _bytes(data)
-    width = vector_bytes(INT8, dim)
-    if raw.size % width:
-        raise ValueError(f"{raw.size} bytes are not whole vectors of {dim} values ({width} bytes)")
-    rows = raw.reshape(-1, width)
-    values = rows[:, :dim].view(np.int8).astype(np.float32)
-    scales = widened(np.ascontiguousarray(rows[:, dim:]).view("<u2"))
-    values *= np.repeat(scales, BLOCK, axis=1)[:, :dim]
+    values = _rows(data, dim)[:, :dim].view(np.int8).astype(np.float32)
+    values *= np.repeat(widened(scale_bits(data, dim)), BLOCK, axis=1)[:, :dim]
     return values
+
+
+def scale_bits(data: Any, dim: int) -> NDArray[np.uint16]:
+    """The scales of vectors in the 8-bit form as bits of bfloat16: [vectors, blocks]."""
+    return np.ascontiguousarray(_rows(data, dim)[:, dim:]).view("<u2")
 
 
 def decoded(data: Any, dtype: str, dim: int) -> NDArray[np.float32]:
@@ -56,6 +62,13 @@ def decoded(data: Any, dtype: str, dim: int) -> NDArray[np.float32]:
     if dtype == "bfloat16":
         return widened(raw.view("<u2")).reshape(-1, dim)
     return raw.view(np.dtype(dtype)).astype(np.float32).reshape(-1, dim)
+
+
+def _rows(data: Any, dim: int) -> NDArray[np.uint8]:
+    raw, width = _bytes(data), vector_bytes(INT8, dim)
+    if raw.size % width:
+        raise ValueError(f"{raw.size} bytes are not whole vectors of {dim} values ({width} bytes)")
+    return raw.reshape(-1, width)
 
 
 def _bytes(data: Any) -> NDArray[np.uint8]:
