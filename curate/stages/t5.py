@@ -152,8 +152,6 @@ class _Captions:
 
     def lists(self, values: pa.Array, kind: pa.DataType, lost: NDArray[np.bool_]) -> pa.Array:
         """One value a caption as one list a row; null for rows without text, and the lost ones."""
-        if not (self.usable & ~lost).any():
-            return pa.nulls(len(self.usable), kind)
         offsets = pa.array(np.concatenate([[0], np.cumsum(self.counts)]), pa.int32())
         lists = pa.ListArray.from_arrays(offsets, values, kind, mask=pa.array(~self.usable))
         if not lost.any():
@@ -188,8 +186,8 @@ def _bytes(values: torch.Tensor) -> NDArray[np.uint8]:
 
 
 def _binary(offsets: Indices, values: NDArray[np.uint8]) -> pa.Array:
-    """A binary array whose values are this very memory."""
-    told = pa.py_buffer(offsets.astype(np.int32))
+    """A binary array whose values are this very memory; without any, of empty values."""
+    told = pa.py_buffer(np.minimum(offsets, len(values)).astype(np.int32))
     return pa.Array.from_buffers(
         pa.binary(), len(offsets) - 1, [None, told, pa.py_buffer(values)], null_count=0
     )
