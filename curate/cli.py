@@ -238,6 +238,35 @@ app.command("licence", help="The same as `license`.", hidden=True)(license_)
 
 
 @app.command()
+def bench(
+    px: Annotated[int | None, typer.Option("--px", help="Side of the pictures that encoders see; 256 on a GPU.")] = None,
+    rows: Annotated[int | None, typer.Option("--rows", min=4, help="Rows of the data set.")] = None,
+    seconds: Annotated[float | None, typer.Option("--seconds", help="Steady state of each figure; 60 on a GPU.")] = None,
+    gpus: Annotated[int | None, typer.Option("--gpus", min=1, help="Run the pipeline on so many, too.")] = None,
+    to: Annotated[Path | None, typer.Option("--to", help="Keeps models and data for the next call; default in the temporary folder.")] = None,
+    out: Annotated[Path | None, typer.Option("--out", metavar="FILE.json", help="Write the result here.")] = None,
+    clip: Annotated[str | None, typer.Option("--clip", help="CLIP: directory, hub:ORG/NAME@REVISION, builtin:tiny.")] = None,
+    t5: Annotated[str | None, typer.Option("--t5", help="T5 encoder, in the same forms.")] = None,
+    vae: Annotated[str | None, typer.Option("--vae", help="VAE, in the same forms.")] = None,
+    captions: Annotated[str, typer.Option("--captions", help="alt: alt texts; llava: a captioner's.")] = "alt",
+    skip: Annotated[str | None, typer.Option("--skip", metavar="bare,at1,pipeline", help="Leave phases out; an earlier call's are taken.")] = None,
+    inline: Inline = False,
+) -> None:  # fmt: skip
+    """Measure this machine: encoders in a bare loop, the pipeline, and AT1's way beside them.
+
+    On a GPU the encoders have real sizes (T5-v1.1-XXL, SDXL's VAE, CLIP ViT-L/14) and random
+    weights unless others are named; without one they are the builtin ones.
+    """
+    from curate import bench_command
+
+    named = {"clip": clip, "t5": t5, "vae": vae}
+    bench_command.run(
+        skip=skip, named=named, out=out, console=console(), folder=to, px=px, rows=rows,
+        seconds=seconds, gpus=gpus, captions=captions, inline=inline,
+    )  # fmt: skip
+
+
+@app.command()
 def demo(
     to: To,
     workers: Workers = None,

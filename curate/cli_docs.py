@@ -12,7 +12,7 @@ from pathlib import Path
 
 COMMANDS = (
     "init", "plan", "run", "status", "audit", "explain", "report", "precompute", "train", "sample",
-    "license", "demo", "export",
+    "license", "bench", "demo", "export",
 )  # fmt: skip
 PAGE = Path(__file__).parent.parent / "docs" / "cli.md"
 WIDTH = 92
