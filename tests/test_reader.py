@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from train_dataset import TEXT_DIM, Models, write_dataset, write_models
+from train_dataset import CHANNELS, TEXT_DIM, Form, Models, write_dataset, write_models
 
 from curate.errors import MissingInput, RecipeError, StoreError
 from curate.store.commit import FileEntry
@@ -19,10 +19,13 @@ from curate.store.dataset import Dataset
 from curate.store.digest import bytes_sha256, file_sha256
 from curate.store.files import LocalFiles
 from curate.store.manifest import Shard
+from curate.store.numbers import INT8, decoded, vector_bytes
 from curate.train.data import Batch, Prefetch, Reader, State
 from curate.train.loop import fit
 from curate.train.order import Order, mix, permutation, uniform
+from curate.train.run import Run
 from curate.train.settings import TrainSettings
+from curate.train.shards import Shards
 
 ROWS = (40, 30, 23)
 START = State()
@@ -276,6 +279,103 @@ def test_shards_are_found_without_a_search_a_part(models: Models, tmp_path: Path
     take(reader, 12)
     assert len(reader.consumed(State(96))) == 12
     assert Counted.passes <= 3 * len(layers), "a few passes over each layer, not one a part"
+
+
+# --- forms ----------------------------------------------------------------------------------------
+FORMS = [Form(INT8, "moments"), Form("bfloat16", "mode"), Form(INT8, "mode")]
+
+
+def started(models: Models, to: Path, form: Form, **settings: float) -> tuple[Run, Batch]:
+    """A run about to begin on a dataset of a form, and its first batch."""
+    data = Dataset.open(write_dataset(to / "out", models, form=form))
+    told = TrainSettings(steps=3, batch_size=31, threads=1, device="cpu", size="tiny", **settings)  # type: ignore[arg-type]
+    run = Run.start(data, told, to / "run", rank=0, world=1, prepare=lambda model: model)
+    return run, next(run.reader.batches())
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.text}, {form.posterior}")
+def test_other_forms_hold_the_same_rows(models: Models, tmp_path: Path, form: Form) -> None:
+    plain = take(Reader(Dataset.open(write_dataset(tmp_path / "a", models)), batch_size=31), 3)
+    reader = Reader(Dataset.open(write_dataset(tmp_path / "b", models, form=form)), batch_size=31)
+    for one, other in zip(plain, take(reader, 3), strict=True):
+        assert other.text.shape[1] * other.text.itemsize == vector_bytes(form.text, TEXT_DIM)
+        assert np.array_equal(one.lengths, other.lengths)
+        exact, found = (
+            decoded(batch.text, dtype, TEXT_DIM)
+            for batch, dtype in ((one, "bfloat16"), (other, form.text))
+        )
+        assert np.linalg.norm(found - exact) <= 0.014 * np.linalg.norm(exact)
+        planes = CHANNELS if form.posterior == "mode" else 2 * CHANNELS
+        assert np.array_equal(one.moments[:, :planes], other.moments)
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.text}, {form.posterior}")
+def test_a_step_learns_from_the_numbers_themselves(
+    models: Models, tmp_path: Path, form: Form
+) -> None:
+    import torch
+
+    run, batch = started(models, tmp_path, form, caption_dropout=0.5)
+    text, mask = run.trainer._text(batch)
+    assert text.shape == (31, 16, TEXT_DIM) or text.shape == (31, 8, TEXT_DIM)
+    assert mask.sum() == batch.lengths.sum()
+    exact = torch.from_numpy(decoded(batch.text, form.text, TEXT_DIM))
+    torch.testing.assert_close(text[mask.bool()], exact)
+    assert (text[~mask.bool()] == 0).all()
+    first, second = (
+        run.trainer._latents(batch, torch.Generator().manual_seed(seed)) for seed in (1, 2)
+    )
+    mean = torch.from_numpy(batch.moments[:, :CHANNELS]).float() * 0.5  # the VAE's scaling factor
+    assert first.shape == mean.shape
+    assert torch.equal(first, second) == (form.posterior == "mode"), "a mode is not drawn"
+    if form.posterior == "mode":
+        assert torch.equal(first, mean)
+    else:
+        assert 0 < float((first - mean).std()) < 0.02
+
+
+@pytest.mark.parametrize("form", FORMS, ids=lambda form: f"{form.text}, {form.posterior}")
+def test_training_runs_and_resumes_on_other_forms(
+    models: Models, tmp_path: Path, form: Form
+) -> None:
+    from safetensors.numpy import load_file
+
+    data = Dataset.open(write_dataset(tmp_path / "out", models, form=form))
+    settings = TrainSettings(steps=4, batch_size=31, threads=1, device="cpu", caption_dropout=0.3)
+    whole = fit(data, settings, tmp_path / "whole")
+    assert np.isfinite([loss for _, loss in whole.losses]).all()
+    for steps in (2, 4):
+        parted = fit(data, settings.model_copy(update={"steps": steps}), tmp_path / "parted")
+    one, other = (
+        load_file(result.checkpoint / "transformer" / "diffusion_pytorch_model.safetensors")
+        for result in (whole, parted)
+    )
+    assert all(np.array_equal(one[name], other[name]) for name in one)
+
+
+def test_the_empty_caption_is_stored_as_the_shards_store_theirs(
+    models: Models, tmp_path: Path
+) -> None:
+    from curate.models.t5 import T5
+
+    run, _ = started(models, tmp_path, Form(INT8))
+    [exact] = T5.load(models.t5.ref).encode([""])
+    assert run.unconditional.dtype == np.uint8
+    found = decoded(run.unconditional, INT8, TEXT_DIM)
+    assert np.linalg.norm(found - exact) <= 0.01 * np.linalg.norm(exact)
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [(Form("int4-blocks32"), "'int4-blocks32'; this version reads"),
+     (Form(posterior="mean"), "'mean'; this version reads moments, mode")],
+)  # fmt: skip
+def test_a_form_of_another_version_is_refused_by_name(
+    models: Models, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, form: Form, said: str
+) -> None:
+    monkeypatch.setattr("train_dataset.vector_bytes", lambda *_: 64)
+    with pytest.raises(StoreError, match=said):
+        _ = Shards(Dataset.open(write_dataset(tmp_path, models, form=form))).features
 
 
 # --- refusals -------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from PIL import Image
 
 from curate import columns as c
 from curate.models import digest
+from curate.models.blocks8 import INT8, quantise, vector_bytes
 from curate.store.commit import Commit, commit_shard
 from curate.store.files import LocalFiles
 from curate.store.manifest import (
@@ -68,6 +69,14 @@ class Models:
         return ModelInfo(ref=str(self.root / name), digest=digest(self.root / name))
 
 
+@dataclass(frozen=True)
+class Form:
+    """How features are stored: the text's dtype, and what of the posterior."""
+
+    text: str = "bfloat16"
+    posterior: str = "moments"
+
+
 def write_models(root: Path) -> Models:
     """A T5 encoder of 32 dimensions with a word tokenizer, and a VAE of factor 2, 4 channels."""
     import torch
@@ -100,7 +109,7 @@ def write_models(root: Path) -> Models:
 
 def write_dataset(
     root: Path, models: Models, *, rows: Sequence[int] = (40, 30, 23), one_layer: bool = True,
-    shapes: Sequence[tuple[int, int]] = ((8, 8),), rejected_later: int = 3,
+    shapes: Sequence[tuple[int, int]] = ((8, 8),), rejected_later: int = 3, form: Form = Form(),
 ) -> Path:  # fmt: skip
     """A dataset with one part for each entry of `rows`: that many kept rows a part.
 
@@ -112,7 +121,7 @@ def write_dataset(
     number = 0
     for index, count in enumerate(rows):
         part = f"{index:x}0-open"
-        table, ledger = _part(number, count, rejected_later, shapes, models)
+        table, ledger = _part(number, count, rejected_later, shapes, models, form)
         number += count
         tables = {"images": _images(table), "ledger": ledger}
         text = [c.KEY.name, c.T5_EMBEDDINGS.name, c.T5_TOKENS.name]
@@ -153,8 +162,9 @@ def _publish(
 
 
 def _part(
-    first: int, kept: int, rejected: int, shapes: Sequence[tuple[int, int]], models: Models
-) -> tuple[pa.Table, pa.Table]:
+    first: int, kept: int, rejected: int, shapes: Sequence[tuple[int, int]], models: Models,
+    form: Form,
+) -> tuple[pa.Table, pa.Table]:  # fmt: skip
     """Feature rows in key order, the rejected ones among them, and their ledger."""
     rng = np.random.default_rng(first)
     total = kept + rejected
@@ -169,15 +179,16 @@ def _part(
         moments = rng.standard_normal((2 * CHANNELS, height, width)).astype(np.float16)
         moments[0, 0, 0] = number
         moments[CHANNELS:] = -8
-        latents.append(moments.tobytes())
+        latents.append(moments[: CHANNELS if form.posterior == "mode" else None].tobytes())
         sizes.append((height, width))
-        texts.append([_text(rng, number) for _ in range(1 + row % 3)])
+        texts.append([_text(rng, number, form) for _ in range(1 + row % 3)])
+    a_token = vector_bytes(form.text, TEXT_DIM)
     table = pa.table(
         [pa.array(keys), pa.array(texts, c.T5_EMBEDDINGS.type),
-         pa.array([[len(t) // (2 * TEXT_DIM) for t in row] for row in texts], c.T5_TOKENS.type),
+         pa.array([[len(t) // a_token for t in row] for row in texts], c.T5_TOKENS.type),
          pa.array(latents), pa.array([h for h, _ in sizes], pa.int32()),
          pa.array([w for _, w in sizes], pa.int32())],
-        schema=_schema(models),
+        schema=_schema(models, form),
     )  # fmt: skip
     verdicts = ["rejected" if row in dead else "kept" for row in range(total)]
     ledger = pa.table({
@@ -189,22 +200,28 @@ def _part(
     return table, ledger.cast(schema)
 
 
-def _text(rng: np.random.Generator, number: int) -> bytes:
-    """A caption's embedding, 3 to 9 tokens, as bits of bfloat16; row number in the first value."""
+def _text(rng: np.random.Generator, number: int, form: Form) -> bytes:
+    """A caption's embedding, 3 to 9 tokens, as it is stored; row number in the first value."""
     values = rng.standard_normal((int(rng.integers(3, 10)), TEXT_DIM)).astype(np.float32)
     values[0, 0] = number
+    if form.text == INT8:
+        import torch
+
+        return bytes(quantise(torch.from_numpy(values)).numpy().tobytes())
     return (values.view(np.uint32) >> 16).astype(np.uint16).tobytes()
 
 
-def _schema(models: Models) -> pa.Schema:
+def _schema(models: Models, form: Form) -> pa.Schema:
     text = {
-        "curate.dtype": "bfloat16",
+        "curate.dtype": form.text,
         "curate.dim": str(TEXT_DIM),
         "curate.model": models.t5.digest,
     }
     latent = {
-        "curate.dtype": "float16", "curate.channels": str(CHANNELS), "curate.model": models.vae.digest
+        "curate.dtype": "float16", "curate.channels": str(CHANNELS), "curate.model": models.vae.digest,
     }  # fmt: skip
+    if form.posterior != "moments":  # a column of moments need not say so: older ones do not
+        latent |= {"curate.posterior": form.posterior, "curate.scaling_factor": "0.5"}
     return pa.schema([
         c.KEY, _noted(c.T5_EMBEDDINGS, text), c.T5_TOKENS, _noted(c.LATENT, latent),
         c.LATENT_HEIGHT, c.LATENT_WIDTH,

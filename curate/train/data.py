@@ -2,7 +2,7 @@
 
 It goes through the manifest alone, hashes every file before it first trusts it, skips rows that
 the ledger does not keep, and picks up at any sample from a state of a few bytes. Arrays are numpy,
-so other trainers can use it; bfloat16 comes as its bits in uint16.
+so other trainers can use it; bfloat16 comes as its bits in uint16, the 8-bit form as its bytes.
 """
 
 from __future__ import annotations
@@ -18,10 +18,13 @@ import numpy.typing as npt
 
 from curate.errors import MissingInput, RecipeError
 from curate.store.dataset import Dataset
+from curate.store.numbers import INT8
 from curate.train.order import Indices, Order, Window, uniform
 from curate.train.shards import Bytes, Row, Shards
 
-NUMPY_DTYPES: Final = {"bfloat16": np.uint16, "float16": np.float16, "float32": np.float32}
+NUMPY_DTYPES: Final[dict[str, Any]] = {
+    "bfloat16": np.uint16, "float16": np.float16, "float32": np.float32, INT8: np.uint8,
+}  # fmt: skip
 _CAPTION, _DROP = 3, 4  # salts of the draws that belong to a position
 
 
@@ -38,8 +41,10 @@ class State:
 
 @dataclass(frozen=True)
 class Batch:
-    """`moments` [n, 2 × channels, h, w]; `text` [tokens, dim], the captions one after another;
-    `lengths` int64 [n] tokens a caption; `positions` int64 [n]; `state` goes on after this batch.
+    """`moments` [n, 2 × channels, h, w], or [n, channels, h, w] where the shards hold modes;
+    `text` [tokens, dim], the captions one after another (`store.numbers.dequantise` reads the 8-bit
+    form, whose vectors are bytes); `lengths` int64 [n] tokens a caption; `positions` int64 [n];
+    `state` goes on after this batch.
     """
 
     moments: npt.NDArray[Any]
@@ -59,8 +64,8 @@ class Reader:
     """Batches of one rank; all ranks together see every kept row once an epoch.
 
     `batch_size` samples make one step over all `world` ranks; rank r gets the r-th equal share.
-    `unconditional` is the embedding of the empty caption, [tokens, dim], which replaces a caption
-    with probability `caption_dropout`. Given `Shards`, files that they have verified are not hashed
+    `unconditional` is the embedding of the empty caption, [tokens, dim] in the form of the shards'
+    own (`Batch.text`), which replaces a caption with probability `caption_dropout`. Given `Shards`, files that they have verified are not hashed
     again.
     Raises StoreError for a file that does not verify or a kept row without features, MissingInput
     if the dataset lacks latents or text embeddings.
@@ -126,13 +131,14 @@ class Reader:
 
     def _batch(self, samples: Sequence[_Sample], state: State) -> Batch:
         positions = np.array([s.position for s in samples], np.int64)
-        size = (2 * self.features.latent_channels, *samples[0].row.shape)
+        size = (self.features.latent_planes, *samples[0].row.shape)
         kind = NUMPY_DTYPES[self.features.latent_dtype]
         latents = np.stack([s.row.latent for s in samples]).view(kind)
         kind = NUMPY_DTYPES[self.features.text_dtype]
+        width = self.features.token_bytes // np.dtype(kind).itemsize
         text = [caption.view(kind) for caption in self._texts(samples, positions)]
-        lengths = np.array([t.size // self.features.text_dim for t in text], np.int64)
-        packed = np.concatenate(text).reshape(-1, self.features.text_dim)
+        lengths = np.array([t.size // width for t in text], np.int64)
+        packed = np.concatenate(text).reshape(-1, width)
         return Batch(latents.reshape(-1, *size), packed, lengths, positions, state)
 
     def _texts(self, samples: Sequence[_Sample], positions: Indices) -> list[Bytes]:

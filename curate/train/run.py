@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from curate import columns as c
 from curate.errors import MissingInput, OutputMismatch
 from curate.models import read_config
+from curate.models.blocks8 import INT8, quantise
 from curate.store.dataset import Dataset
 from curate.train import checkpoint as ck
 from curate.train.data import NUMPY_DTYPES, Reader, State
@@ -157,9 +158,16 @@ def _unconditional(held: Features, checkpoint: Path, card: ck.Card | None, devic
         tensor = stored["unconditional"]
     else:
         encoded = T5.load(held.text_model.ref, device=device).encode([""])[0]
-        tensor = torch.from_numpy(encoded).to(getattr(torch, held.text_dtype))
+        tensor = _stored(torch.from_numpy(encoded), held.text_dtype)
     bits = tensor.view(torch.int16) if held.text_dtype == "bfloat16" else tensor
     return bits.numpy().view(NUMPY_DTYPES[held.text_dtype])
+
+
+def _stored(states: Any, dtype: str) -> Any:
+    """float32 states [tokens, dim] in a form of the shards."""
+    import torch
+
+    return quantise(states) if dtype == INT8 else states.to(getattr(torch, dtype))
 
 
 def _source(dataset: Dataset, held: Features) -> ck.Source:

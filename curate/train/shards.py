@@ -6,6 +6,7 @@ found by key. Every file is hashed, once, before anything in it is believed.
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -22,6 +23,7 @@ from curate.errors import MissingInput, StoreError
 from curate.store.commit import FileEntry
 from curate.store.dataset import Dataset
 from curate.store.manifest import Layer, ModelInfo, Shard
+from curate.store.numbers import INT8, WIDTHS, vector_bytes
 from curate.train.order import Indices
 
 Bytes = npt.NDArray[np.uint8]
@@ -30,7 +32,11 @@ _COLUMNS = (c.T5_EMBEDDINGS.name, c.LATENT.name, c.LATENT_HEIGHT.name, c.LATENT_
 
 @dataclass(frozen=True)
 class Features:
-    """What the shards hold, from the metadata of their columns."""
+    """What the shards hold, from the metadata of their columns.
+
+    `text_dtype` is a float type or the 8-bit form (curate.store.numbers); `latent_posterior` says
+    whether a latent is the posterior's `moments`, mean and log variance, or its `mode`.
+    """
 
     text_dtype: str
     text_dim: int
@@ -39,11 +45,22 @@ class Features:
     latent_channels: int
     latent_model: ModelInfo
     layers: tuple[str, ...]
+    latent_posterior: str = "moments"
+
+    @property
+    def token_bytes(self) -> int:
+        """Bytes of a token's stored vector."""
+        return vector_bytes(self.text_dtype, self.text_dim)
+
+    @property
+    def latent_planes(self) -> int:
+        """Planes of a stored latent: its channels, twice as many where it holds moments."""
+        return self.latent_channels * (1 if self.latent_posterior == "mode" else 2)
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One row's features: latent `shape` (height, width), moments and captions as raw bytes."""
+    """One row's features: latent `shape` (height, width), latent and captions as raw bytes."""
 
     shape: tuple[int, int]
     latent: Bytes
@@ -69,6 +86,12 @@ class Shards:
     def features(self) -> Features:
         """What the feature columns hold; raises what `_features` raises."""
         return _features(self)
+
+    def notes(self, name: str) -> dict[str, str]:
+        """What a feature column says of itself: dtype, model, shape, factors that were not applied."""
+        _, field, _ = _column(self, name)
+        told = {k.decode(): v.decode() for k, v in (field.metadata or {}).items()}
+        return {k.removeprefix("curate."): v for k, v in told.items() if k.startswith("curate.")}
 
     def parts(self) -> list[Part]:
         """All parts of the ledger, in order; raises MissingInput without a ledger."""
@@ -99,10 +122,14 @@ class Part:
     """One part of the dataset: its kept rows, and where they lie in the files of each layer."""
 
     def __init__(self, shards: Shards, name: str) -> None:
-        self._shards, self._name = shards, name
+        self._shards, self.name = shards, name
         self._dataset, self._layers = shards.dataset, shards.features.layers
         self._rows: dict[str, Indices] | None = None
         self.kept_rows = len(self._kept())
+
+    def keys(self) -> list[str]:
+        """The keys of the kept rows, in the order of `load`."""
+        return [str(key) for key in self._kept().to_pylist()]
 
     def load(self, start: int, stop: int) -> list[Row]:
         """Kept rows start … stop - 1, as views into the buffers that were read."""
@@ -113,7 +140,7 @@ class Part:
             columns[n.name] for n in (c.LATENT_HEIGHT, c.LATENT_WIDTH, c.LATENT, c.T5_EMBEDDINGS)
         )
         if not all(texts) or not all(len(latent) for latent in latents):
-            raise StoreError(f"part {self._name}: a kept row has no latent or no text embedding")
+            raise StoreError(f"part {self.name}: a kept row has no latent or no text embedding")
         rows_read = zip(heights, widths, latents, texts, strict=True)
         return [Row((height, width), latent, text) for height, width, latent, text in rows_read]
 
@@ -128,22 +155,22 @@ class Part:
 
     def account(self, rows: Indices) -> dict[str, Any]:
         layer = self._layers[-1]
-        shard = self._shards.shard(layer, self._name)
+        shard = self._shards.shard(layer, self.name)
         offsets = self._positions()[layer][rows]
-        return {"layer": layer, "part": self._name, "shard_id": shard.shard_id, "rows": len(rows),
+        return {"layer": layer, "part": self.name, "shard_id": shard.shard_id, "rows": len(rows),
                 "ranges": _ranges(offsets)}  # fmt: skip
 
     def _kept(self) -> pa.Array:
-        entry = self._shards.file("ledger", self._name)
+        entry = self._shards.file("ledger", self.name)
         if entry is None:
             return pa.array([], pa.string())
         table = self._dataset.read(entry, [c.KEY.name, c.VERDICT.name])
         return table.filter(pc.equal(table[c.VERDICT.name], "kept"))[c.KEY.name].combine_chunks()
 
     def _file(self, layer: str) -> FileEntry:
-        entry = self._shards.file(layer, self._name)
+        entry = self._shards.file(layer, self.name)
         if entry is None:
-            raise StoreError(f"part {self._name} keeps rows, but layer {layer} has no data for it")
+            raise StoreError(f"part {self.name} keeps rows, but layer {layer} has no data for it")
         return entry
 
     def _positions(self) -> dict[str, Indices]:
@@ -171,9 +198,11 @@ def _features(shards: Shards) -> Features:
     text_layer, text, text_model = _column(shards, c.T5_EMBEDDINGS.name)
     latent_layer, latent, latent_model = _column(shards, c.LATENT.name)
     return Features(
-        text_dtype=_said(text, "dtype"), text_dim=int(_said(text, "dim")), text_model=text_model,
-        latent_dtype=_said(latent, "dtype"), latent_channels=int(_said(latent, "channels")),
-        latent_model=latent_model, layers=tuple(dict.fromkeys([text_layer, latent_layer])),
+        text_dtype=_one_of(text, "dtype", (*WIDTHS, INT8)), text_dim=int(_said(text, "dim")), text_model=text_model,
+        latent_dtype=_one_of(latent, "dtype", tuple(WIDTHS)),
+        latent_channels=int(_said(latent, "channels")), latent_model=latent_model,
+        layers=tuple(dict.fromkeys([text_layer, latent_layer])),
+        latent_posterior=_one_of(latent, "posterior", ("moments", "mode"), "moments"),
     )  # fmt: skip
 
 
@@ -202,8 +231,18 @@ def _model(layer: Layer, field: pa.Field) -> ModelInfo:
     )
 
 
-def _said(field: pa.Field, what: str) -> str:
-    value = (field.metadata or {}).get(f"curate.{what}".encode())
+def _one_of(field: pa.Field, what: str, known: Sequence[str], otherwise: str | None = None) -> str:
+    """What a column says of itself, out of what can be read here."""
+    value = _said(field, what, otherwise)
+    if value not in known:
+        raise StoreError(
+            f"column {field.name} says curate.{what} {value!r}; this version reads {', '.join(known)}"
+        )
+    return value
+
+
+def _said(field: pa.Field, what: str, otherwise: str | None = None) -> str:
+    value = (field.metadata or {}).get(f"curate.{what}".encode(), otherwise and otherwise.encode())
     if value is None:
         raise StoreError(f"column {field.name} has no curate.{what} in its metadata: not our shard")
     return str(value.decode())

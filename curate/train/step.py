@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from curate.errors import StoreError
+from curate.models.blocks8 import INT8, restored
 from curate.train.data import Batch
 from curate.train.order import mix
 from curate.train.settings import TrainSettings
@@ -100,10 +101,16 @@ class Trainer:
         return torch.nn.functional.mse_loss(flow.float(), noise - latents)
 
     def _latents(self, batch: Batch, generator: torch.Generator) -> torch.Tensor:
-        """A draw from each stored posterior, scaled as PixArtAlphaPipeline will unscale it."""
+        """A draw from each stored posterior, or its mode where that is what the shards hold.
+
+        Scaled as PixArtAlphaPipeline will unscale it.
+        """
         import torch
 
-        moments = torch.from_numpy(batch.moments).to(self.device, non_blocking=True).float()
+        stored = as_tensor(batch.moments, self.features.latent_dtype)
+        moments = stored.to(self.device, non_blocking=True).float()
+        if self.features.latent_posterior == "mode":
+            return moments * self.scaling_factor
         mean, log_variance = moments.chunk(2, dim=1)
         noise = torch.randn(mean.shape, generator=generator, device=self.device)
         deviation = torch.exp(0.5 * log_variance.clamp(-30, 20))
@@ -127,6 +134,8 @@ class Trainer:
         tokens = multiple * math.ceil(int(batch.lengths.max()) / multiple)
         mask = torch.arange(tokens, device=self.device)[None] < lengths[:, None]
         packed = as_tensor(batch.text, self.features.text_dtype).to(self.device, non_blocking=True)
+        if self.features.text_dtype == INT8:
+            packed = restored(packed, self.features.text_dim)
         kind = torch.bfloat16 if self._reduced else torch.float32
         text = torch.zeros(*mask.shape, packed.shape[1], device=self.device, dtype=kind)
         text[mask] = packed.to(kind)
@@ -182,7 +191,7 @@ def learning_rate(settings: TrainSettings, number: int, done: float) -> float:
 
 
 def as_tensor(array: np.ndarray[Any, Any], dtype: str) -> torch.Tensor:
-    """A numpy array as a tensor without a copy; bfloat16 travels as its bits."""
+    """A numpy array as a tensor without a copy; bfloat16 travels as its bits, 8 bits as bytes."""
     import torch
 
     tensor = torch.from_numpy(array)
