@@ -72,7 +72,7 @@ def attribute(
 def export(
     out: Out,
     to: Annotated[
-        str | None, typer.Option("--to", metavar="FORM", help="webdataset or files.")
+        str | None, typer.Option("--to", metavar="FORM", help="webdataset, files or padded.")
     ] = None,
     path: Annotated[
         Path | None, typer.Option("--path", metavar="DIR", help="Where the export goes.")
@@ -87,14 +87,23 @@ def export(
             "--policy", help="Take only what it accepts: a name, or licence ids with commas."
         ),
     ] = None,
+    tokens: Annotated[
+        int | None,
+        typer.Option("--tokens", min=1, help="With --to padded: length of a caption; default 120."),
+    ] = None,
 ) -> None:
     """Write a release of the kept rows: WebDataset tars, plain files, or its pages alone.
 
+    The form padded holds the features: latents, and captions' embeddings padded to one length.
     A release whose licences may not be handed on together is refused, naming them.
     """
     from curate import provenance_commands as commands
 
-    print(commands.export(out, form=to, path=path, card=card, groups=group, policy=policy))
+    print(
+        commands.export(
+            out, form=to, path=path, card=card, groups=group, policy=policy, tokens=tokens
+        )
+    )
 
 
 def diff(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from curate.commands import write_pages
 from curate.errors import RecipeError
@@ -14,6 +14,10 @@ if TYPE_CHECKING:
 
     from curate.provenance.receipt import Receipt
     from curate.provenance.request import Selectors
+
+
+FORMS: Final = ("webdataset", "files", "padded")
+"""What `curate export --to` writes."""
 
 
 def audit(out: Path, *, hashes: bool, full: bool, as_json: bool, console: Console) -> int:
@@ -52,26 +56,42 @@ def attribute(what: Sequence[str], inside: Path, *, withhold: bool, reason: str)
 
 def export(
     out: Path, *, form: str | None, path: Path | None, card: Path | None,
-    groups: Sequence[str] | None, policy: str | None,
+    groups: Sequence[str] | None, policy: str | None, tokens: int | None = None,
 ) -> str:  # fmt: skip
     """Write an export, or the pages of a release; returns what was written."""
     from curate.provenance.export_card import export_card
-    from curate.train import export as exports
 
     if (form is None) == (card is None):
         raise RecipeError(
             "say --to FORM --path DIR for pictures, or --card DIR for the pages alone"
         )
+    if tokens is not None and form != "padded":
+        raise RecipeError("--tokens is for --to padded alone")
     if card is not None:
         if policy is not None:
             raise RecipeError("--card tells of whole groups: use --group, not --policy")
         names = export_card(out, card, groups=groups)
         return "\n".join(str(card / name) for name in names)
-    forms = {"webdataset": exports.export_webdataset, "files": exports.export_files}
-    if form not in forms:
-        raise RecipeError(f"no export form {form!r}; there are {', '.join(forms)}")
+    if form not in FORMS:
+        raise RecipeError(f"no export form {form!r}; there are {', '.join(FORMS)}")
     if path is None:
         raise RecipeError(f"--to {form} needs --path DIR")
+    return _exported(out, form, path, groups=groups, policy=policy, tokens=tokens)
+
+
+def _exported(
+    out: Path, form: str, path: Path, *, groups: Sequence[str] | None, policy: str | None,
+    tokens: int | None,
+) -> str:  # fmt: skip
+    from curate.models.caption_packs import MAX_TOKENS
+    from curate.train import export as exports
+    from curate.train.padded import export_padded
+
+    if form == "padded":
+        length = MAX_TOKENS if tokens is None else tokens
+        count = export_padded(out, path, groups=groups, policy=policy, tokens=length)
+        return f"{count:,} rows, captions padded to {length} tokens → {path}"
+    forms = {"webdataset": exports.export_webdataset, "files": exports.export_files}
     count = forms[form](out, path, groups=groups, policy=policy)
     return f"{count:,} pictures → {path}"
 

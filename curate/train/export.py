@@ -29,11 +29,14 @@ from curate.store.dataset import Dataset
 EXPORT: Final = "EXPORT.json"
 """The file that names the dataset an export was made from and what was taken of it."""
 FORMAT: Final = "curate-export/1"
-_SOURCES: Final = (
+SOURCES: Final = (
     c.KEY, c.SOURCE, c.SOURCE_ID, c.URL, c.LANDING_URL, c.TITLE, c.CREATOR, c.CREATOR_URL,
     c.CAPTIONS, c.LICENSE, c.LICENSE_EXPRESSION, c.LICENSE_GROUP, c.EVIDENCE_LEVEL, c.WIDTH,
-    c.HEIGHT, c.ORIGINAL_SHA256, c.STORED_SHA256, c.IMAGE,
+    c.HEIGHT, c.ORIGINAL_SHA256, c.STORED_SHA256,
 )  # fmt: skip
+"""What every export tells of a row, beside its credit."""
+CREDITED: Final = ("credit", "license_url", "changes", "missing", "accepted_by", "exception")
+"""What an export tells of a row's credit, texts all."""
 _NAMING: Final = (
     c.SOURCE_ID.name, c.URL.name, c.LANDING_URL.name, c.TITLE.name, c.CREATOR.name,
     c.CREATOR_URL.name,
@@ -44,10 +47,12 @@ NOT_AUDITED: Final = "not audited"
 """What stands in the place of a licence where nobody looked at one."""
 Taken = tuple[dict[str, Any], str, bytes]
 """Metadata, file name and bytes of one picture."""
+Described = tuple[dict[str, Any], dict[str, Any]]
+"""A row as it is stored, and what stands beside it in an export: facts, licence, credit."""
 
 
 @dataclass
-class _Told:
+class Told:
     """What was exported: pictures by licence, and by the recipe's lines that they rest on."""
 
     licenses: Counter[str] = field(default_factory=Counter)
@@ -70,8 +75,8 @@ def export_webdataset(
     rows out. Returns the number of pictures. Raises ReleaseRefused, naming licences and rows, if
     what is left may not be one release; OutputMismatch if `to` holds files already.
     """
-    held, chosen = _opened(dataset, groups, policy)
-    folder, told = _empty_folder(to), _Told()
+    held, chosen = opened(dataset, groups, policy)
+    folder, told = empty_folder(to), Told()
     for part, rows in _parts(held, chosen):
         if not rows:
             continue
@@ -80,7 +85,7 @@ def export_webdataset(
                 for member, body in _members(row, name, picture):
                     _add(tar, member, body)
                 told.add(row)
-    return _finish(held, folder, chosen, told, form="webdataset")
+    return finish(held, folder, chosen, told, form="webdataset")
 
 
 def export_files(
@@ -92,8 +97,8 @@ def export_files(
     The table names each picture in `file_name`, as `datasets.load_dataset("imagefolder")` reads it.
     Arguments, result and errors as of `export_webdataset`.
     """
-    held, chosen = _opened(dataset, groups, policy)
-    folder, told = _empty_folder(to), _Told()
+    held, chosen = opened(dataset, groups, policy)
+    folder, told = empty_folder(to), Told()
     with (folder / "metadata.jsonl").open("x", encoding="utf-8") as table:
         for _, rows in _parts(held, chosen):
             for row, name, picture in rows:
@@ -102,17 +107,17 @@ def export_files(
                 (folder / name).with_suffix(".txt").write_text(captions + "\n", encoding="utf-8")
                 table.write(_json({"file_name": name, **row}) + "\n")
                 told.add(row)
-    return _finish(held, folder, chosen, told, form="files")
+    return finish(held, folder, chosen, told, form="files")
 
 
-def _opened(
+def opened(
     dataset: Dataset | str | Path, groups: Sequence[str] | None, policy: str | Sequence[str] | None
 ) -> tuple[Dataset, Release]:
     held = dataset if isinstance(dataset, Dataset) else Dataset.open(dataset)
     return held, release(held, groups=groups, policy=policy)
 
 
-def _finish(dataset: Dataset, folder: Path, chosen: Release, told: _Told, *, form: str) -> int:
+def finish(dataset: Dataset, folder: Path, chosen: Release, told: Told, *, form: str) -> int:
     """What an export ships beside its pictures: the licences' page, and where all is from."""
     text = licenses_text(licensing_of(view(dataset, chosen.groups), told.licenses))
     (folder / LICENSES).write_text(text, encoding="utf-8")
@@ -129,12 +134,22 @@ def _finish(dataset: Dataset, folder: Path, chosen: Release, told: _Told, *, for
 
 
 def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]]]:
-    """Per part of the release: its kept pictures by key; a part's files are verified first."""
+    for part, rows in described(dataset, chosen, (c.IMAGE.name,)):
+        yield part, [_picture(row, metadata) for row, metadata in rows]
+
+
+def described(
+    dataset: Dataset, chosen: Release, also: Sequence[str] = ()
+) -> Iterator[tuple[str, list[Described]]]:
+    """Per part of the release: its kept rows by key; a part's files are verified first.
+
+    A row has what credits are made of and the columns `also`, of those the dataset holds.
+    """
     held = view(dataset, chosen.groups)
     parts = [s for s in held.layer(_LAYER).shards if s.file("data")]
     first = next((entry for s in parts if (entry := s.file("data"))), None)
     present = held.schema(first).names if first else []
-    wanted = dict.fromkeys([*(field.name for field in _SOURCES), *READ])
+    wanted = dict.fromkeys([*(field.name for field in SOURCES), *READ, *also])
     tables = held.kept(_LAYER, [name for name in wanted if name in present])
     hidden, unhonoured = withheld(dataset), Unhonoured(dataset)
     for shard in parts:
@@ -142,7 +157,10 @@ def _parts(dataset: Dataset, chosen: Release) -> Iterator[tuple[str, list[Taken]
             held.verify(entry)
             rows = (row for row in next(tables).to_pylist() if chosen.takes(row.get("license")))
             seen = unhonoured.of(shard)
-            yield shard.part, [_picture(row, _credit(row, hidden, seen), held) for row in rows]
+            yield (
+                shard.part,
+                [(row, _metadata(row, _credit(row, hidden, seen), held)) for row in rows],
+            )
 
 
 def _credit(
@@ -152,17 +170,17 @@ def _credit(
     return credit_of(row, withheld=key in hidden, unhonoured=seen.get(key, ()))
 
 
-def _picture(row: dict[str, Any], credit: Credit, dataset: Dataset) -> Taken:
-    image = row.pop(c.IMAGE.name)
+def _picture(row: dict[str, Any], metadata: dict[str, Any]) -> Taken:
+    image = row.get(c.IMAGE.name)
     if not image or not image["bytes"]:
         raise StoreError(f"kept row {row[c.KEY.name]} has no picture in the images layer")
     suffix = PurePosixPath(image["path"] or "").suffix or ".jpg"
-    return _metadata(row, credit, dataset), f"{row[c.KEY.name]}{suffix}", image["bytes"]
+    return metadata, f"{row[c.KEY.name]}{suffix}", image["bytes"]
 
 
 def _metadata(row: dict[str, Any], credit: Credit, dataset: Dataset) -> dict[str, Any]:
     """What stands beside a picture: its row, and its credit as its licence asks for it."""
-    told = {field.name: row[field.name] for field in _SOURCES if field.name in row}
+    told = {field.name: row[field.name] for field in SOURCES if field.name in row}
     if credit.withheld:
         told |= dict.fromkeys(name for name in _NAMING if name in told)
     if not dataset.manifest.license_audited:
@@ -194,7 +212,7 @@ def _json(value: dict[str, Any]) -> str:
     return json.dumps(value, ensure_ascii=False, sort_keys=True)
 
 
-def _empty_folder(to: str | Path) -> Path:
+def empty_folder(to: str | Path) -> Path:
     folder = Path(to)
     folder.mkdir(parents=True, exist_ok=True)
     if any(folder.iterdir()):
