@@ -27,7 +27,7 @@ from curate.models.launch import Lane
 from curate.models.vae import Vae
 from curate.stage import apply
 from curate.stages import latent_batches, latent_column
-from curate.stages.latent_checks import Limits, judge, measure
+from curate.stages.latent_checks import Limits, judge, judge_decoded, measure, psnr
 from curate.stages.latent_column import Block, binary
 from curate.stages.vae import VaeStage
 
@@ -477,30 +477,31 @@ def test_sampled_rows_are_spread_evenly(rows: int, count: int) -> None:
 
 
 def test_the_first_thing_that_is_wrong_is_told_and_nan_is_wrong() -> None:
-    inf, nan = np.inf, np.nan
-    found = np.array(
-        [[0, 1, inf], [3, nan, nan], [0, 9, 1], [0, 1, 9.9], [0, 1, nan], [0, 0, inf], [0, 5, 10]],
-        np.float32,
-    )
-    told = judge(found, Limits((0.5, 5.0), 4, 10.0))
-    assert [None if one is None else one.reason for one in told] == [
-        None, "numeric:latent", "numeric:latent_std", "numeric:psnr", "numeric:psnr",
-        "numeric:latent_std", None,
-    ]  # fmt: skip
-    assert told[1] is not None and told[1].value == 3
-    assert all(one is None for one in judge(found[[0, 3]], Limits((0.5, 5.0), 4, None)))
+    nan = np.nan
+    limits = Limits((0.5, 5.0), 4, 10.0)
+    found = np.array([[0, 1], [3, nan], [0, 9], [0, 5], [0, 0], [1, 1], [0, 0.5]], np.float32)
+    told = judge(found, limits)
+    assert {row: verdict.reason for row, verdict in told.items()} == {
+        1: "numeric:latent", 2: "numeric:latent_std", 4: "numeric:latent_std", 5: "numeric:latent",
+    }  # fmt: skip
+    assert (told[1].value, told[2].value) == (3, 9)
+    far = judge_decoded(np.array([9.9, 10, np.inf, nan], np.float32), limits)
+    assert set(far) == {0, 3} and far[0].reason == "numeric:psnr"
+    assert far[0].value == pytest.approx(9.9)
 
 
-def test_what_is_measured_is_finite_scaled_and_decoded_where_asked() -> None:
+def test_what_is_measured_is_finite_scaled_and_close_to_the_pixels() -> None:
     vae = Vae.load("builtin:tiny")
     pixels = torch.from_numpy(np.stack(scenes(3)))
     stored = vae.moments(pixels).half()
+    close = psnr(vae, stored, pixels).numpy()
+    assert ((close > 25) & (close < 60)).all()
+    assert (psnr(vae, stored, pixels.flip(0))[[0, 2]].numpy() < close[[0, 2]] - 5).all()
     stored[1, 7, 0, 0] = torch.inf
-    found = measure(vae, stored, pixels, [2]).numpy()
+    found = measure(vae, stored).numpy()
     assert found[:, 0].tolist() == [0, 1, 0]
     spread = stored[:, :4].float().flatten(1).std(1, correction=0) * vae.scaling_factor
     assert found[:, 1] == pytest.approx(spread.numpy())
-    assert np.isinf(found[:2, 2]).all() and 25 < found[2, 2] < 60
 
 
 @given(st.data())

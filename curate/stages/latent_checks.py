@@ -5,7 +5,6 @@ Measured on the device beside the encoder and fetched with its results; judged w
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
@@ -46,41 +45,38 @@ class Verdict(NamedTuple):
     value: float
 
 
-def measure(
-    vae: Vae, stored: torch.Tensor, pixels: torch.Tensor, decoded: Sequence[int]
-) -> torch.Tensor:
-    """float32 [n, 3] on the device: numbers that are not finite, scaled std, PSNR in decibels.
+def measure(vae: Vae, stored: torch.Tensor) -> torch.Tensor:
+    """float32 [n, 2] on the device: how many numbers are not finite, and the scaled deviation.
 
-    `stored` are the float16 values [n, …, h, w] of `pixels` [n, H, W, 3]; PSNR is infinite but for
-    the positions `decoded`.
+    `stored` are the float16 values [n, …, h, w].
     """
     import torch
 
     wrong = stored.isfinite().logical_not().flatten(1).sum(1)
     spread = stored[:, : vae.channels].float().flatten(1).std(1, correction=0)
-    psnr = torch.full((len(stored),), torch.inf, device=stored.device)
-    for at in decoded:
-        psnr[at : at + 1] = _psnr(vae, stored[at : at + 1], pixels[at : at + 1])
-    return torch.stack([wrong.float(), spread * vae.scaling_factor, psnr], 1)
+    return torch.stack([wrong.float(), spread * vae.scaling_factor], 1)
 
 
-def _psnr(vae: Vae, stored: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
-    """[1]: decibels between one picture and its latent decoded."""
+def psnr(vae: Vae, stored: torch.Tensor, pixels: torch.Tensor) -> torch.Tensor:
+    """float32 [n] on the device: decibels between pictures [n, H, W, 3] and their latents decoded."""
     decoded = vae.pictures(stored[:, : vae.channels])
     error = (decoded - pixels.permute(0, 3, 1, 2).float()).square().mean((1, 2, 3))
     return 10 * (255.0**2 / error).log10()
 
 
-def judge(found: NDArray[np.float32], limits: Limits) -> list[Verdict | None]:
+def judge(found: NDArray[np.float32], limits: Limits) -> dict[int, Verdict]:
     """The first thing wrong with each row of what `measure` found; a NaN is wrong."""
     low, high = limits.std_range
-    verdicts: list[Verdict | None] = [None] * len(found)
-    wrong, spread, psnr = found.T
+    wrong, spread = found.T
+    usual = (spread >= low) & (spread <= high)
+    told = {row: Verdict(STD, float(spread[row])) for row in np.flatnonzero(~usual).tolist()}
+    return told | {
+        row: Verdict(LATENT, float(wrong[row])) for row in np.flatnonzero(wrong != 0).tolist()
+    }
+
+
+def judge_decoded(found: NDArray[np.float32], limits: Limits) -> dict[int, Verdict]:
+    """The rows of what `psnr` found that are too far from their pictures; a NaN is."""
     least = -np.inf if limits.least_psnr is None else limits.least_psnr
-    for reason, fine, values in (
-        (PSNR, psnr >= least, psnr), (STD, (spread >= low) & (spread <= high), spread),
-        (LATENT, wrong == 0, wrong),
-    ):  # fmt: skip
-        for row in np.flatnonzero(~fine).tolist():
-            verdicts[row] = Verdict(reason, float(values[row]))
-    return verdicts
+    far = np.flatnonzero(~(found >= least)).tolist()
+    return {row: Verdict(PSNR, float(found[row])) for row in far}

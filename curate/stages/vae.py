@@ -119,7 +119,7 @@ class VaeStage(Encoder):
             gone[piece.rows] = False
             sides[0, piece.rows], sides[1, piece.rows] = piece.shape[1:]
         refused = done.refused
-        gone[list(refused)] = True
+        gone[[*refused, *done.lost]] = True
         again = np.zeros(count, bool)
         again[list(in_float32)] = True
         columns = (
@@ -128,8 +128,7 @@ class VaeStage(Encoder):
         )  # fmt: skip
         for field, column in zip(self.produces, columns, strict=True):
             table = table.append_column(field, column)
-        lost = set(done.lost)
-        failed = ["out_of_memory" if row in lost else None for row in range(count)]
+        failed = ["out_of_memory" if row in done.lost else None for row in range(count)]
         reasons = [
             None if not gone[row] else refused[row].reason if row in refused else "corrupt"
             for row in range(count)
