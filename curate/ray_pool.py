@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import logging
 import os
+import re
 import sys
 import tempfile
 import time
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
 
 WAITING_TASKS: Final = 2
 """Tasks that lie ready at a worker behind those in its hands, so that it never waits for one."""
+CAUSED: Final = "\n\nThe above exception was the direct cause"
+RAISED: Final = re.compile(r"[\w.]*(Error|Exception)\b.*:")
 FREE_SECONDS: Final = 60.0
 """How long workers may wait for CPUs and GPUs that somebody else holds."""
 
@@ -75,7 +78,7 @@ class RayPools:
                 yield Done(commit, Note.model_validate_json(row["note"]))
         except ray.exceptions.RayError as error:
             raise EngineError(
-                f"{step.layer}: a worker stopped: {str(error).strip().splitlines()[-1]}; "
+                f"{step.layer}: a worker stopped: {_why(error)}; "
                 f"what was committed stays, the same command goes on"
             ) from error
 
@@ -199,7 +202,14 @@ def _quiet_data() -> None:
     context.print_on_execution_start = False
     context.target_max_block_size = None  # one block stays one block
     context.max_errored_blocks = 0
-    logging.getLogger("ray.data").setLevel(logging.ERROR)
+    logging.getLogger("ray.data").setLevel(logging.CRITICAL)  # what stops a run is raised
+
+
+def _why(error: Exception) -> str:
+    """What the worker's own code raised, out of the traces that Ray hands on; else its last line."""
+    own = str(error).split(CAUSED)[0].strip().splitlines()
+    raised = [place for place, line in enumerate(own) if RAISED.match(line)]
+    return " ".join(own[raised[-1] :] if raised else own[-1:])
 
 
 def _bounded_retries() -> dict[str, int]:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import shutil
+from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 import pyarrow.compute as pc
 import pytest
@@ -17,6 +19,8 @@ from curate.engine import Outcome, run, run_inline
 from curate.errors import EngineError, OutputMismatch
 from curate.recipe import Recipe
 from curate.store.dataset import Dataset
+from curate.store.record import PassRate
+from curate.watch import Silent, Watch
 
 SETTINGS = ["source.pictures=240", "shard_rows=64"]
 
@@ -25,11 +29,28 @@ def recipe(*more: str) -> Recipe:
     return commands.read_recipe("demo", [*SETTINGS, *more])
 
 
-def build(to: Path, recipe: Recipe, *, workers: int = 0, limit: int | None = None) -> Outcome:
-    cluster = Cluster(workers=max(1, workers))
+class Told(Silent):
+    """Keeps what workers found of their models, and the rates."""
+
+    def __init__(self) -> None:
+        self.sentences: list[str] = []
+        self.rates: dict[str, PassRate | None] = {}
+
+    def checked(self, layer: str, sentence: str) -> None:
+        self.sentences.append(f"{layer}: {sentence}")
+
+    def pass_ended(self, layer: str, *, seconds: float, rate: PassRate | None) -> None:
+        self.rates[layer] = rate
+
+
+def build(
+    to: Path, recipe: Recipe, *, workers: int = 0, limit: int | None = None,
+    watch: Watch | None = None, shards_in_flight: int | None = None,
+) -> Outcome:  # fmt: skip
+    cluster = Cluster(workers=max(1, workers), shards_in_flight=shards_in_flight)
     with serving(recipe, to, cluster, Console(quiet=True)) as (ready, placed):
         execute = run if workers else run_inline
-        return execute(ready, to, cluster=placed, limit=limit)
+        return execute(ready, to, cluster=placed, limit=limit, watch=watch)
 
 
 def digests(root: Path) -> tuple[str, str]:
@@ -63,11 +84,56 @@ def test_nothing_is_fetched_before_its_licence_is_accepted(demo_dataset: Path) -
     assert not seen & set(refused["key"].to_pylist())
 
 
-@pytest.mark.parametrize("workers", [1, 2])
-def test_ray_equals_inline(demo_dataset: Path, tmp_path: Path, workers: int) -> None:
-    outcome = build(tmp_path / "ray", recipe(), workers=workers)
+def record(root: Path) -> dict[str, Any]:
+    told: dict[str, Any] = json.loads((root / "record.json").read_text())
+    return told
+
+
+@pytest.mark.parametrize(("workers", "shards_in_flight"), [(1, 3), (2, None)])
+def test_ray_equals_inline(
+    demo_dataset: Path, tmp_path: Path, workers: int, shards_in_flight: int | None
+) -> None:
+    watch = Told()
+    outcome = build(
+        tmp_path / "ray", recipe(), workers=workers, shards_in_flight=shards_in_flight, watch=watch
+    )
     assert outcome.computed
     assert digests(tmp_path / "ray") == digests(demo_dataset)
+    checks = record(tmp_path / "ray")["checks"]
+    assert checks == record(demo_dataset)["checks"], "every worker checks on the same rows"
+    assert set(checks) == {"features/clip", "features/latents"}
+    assert len(watch.sentences) == sum(map(len, checks.values())), "each finding is told once"
+    assert {n: r is None for n, r in watch.rates.items()} == {
+        "images": True, "features/clip": False, "features/latents": False,
+    }  # fmt: skip
+    for layer, rate in outcome.rates.items():
+        assert record(tmp_path / "ray")["rates"][layer] == asdict(rate)
+        assert 1 <= rate.workers <= workers
+        assert rate.rows > 100
+        assert 0 < rate.startup_seconds < rate.seconds_total
+
+
+def test_what_workers_found_outlives_a_resumed_run(demo_copy: Path, demo_dataset: Path) -> None:
+    shutil.copytree(demo_dataset / "corpus", demo_copy / "corpus")
+    before = record(demo_copy)["checks"]
+    lost = sorted((demo_copy / "features/latents/commits").iterdir())[:1]
+    for path in [*lost, demo_copy / "MANIFEST.json", demo_copy / "record.json"]:
+        path.unlink()
+    watch = Told()
+    outcome = build(demo_copy, recipe(), watch=watch)
+    assert set(outcome.rates) == {"features/latents"}
+    assert before["features/clip"]
+    assert record(demo_copy)["checks"] == before, "the sample is that of the pass, not of the rest"
+    assert len(watch.sentences) == len(before["features/latents"])
+
+
+def test_the_audit_knows_the_folder_of_checks(demo_copy: Path) -> None:
+    from curate.provenance.chain import strays
+
+    assert list((demo_copy / "features/clip/checks").iterdir())
+    (demo_copy / "features/clip/data/stray.json").write_text("{}")
+    [told] = strays(Dataset.open(demo_copy))
+    assert "stray.json" in told
 
 
 def test_a_finished_run_does_nothing(demo_copy: Path, demo_dataset: Path) -> None:
