@@ -38,14 +38,14 @@ def run(
         resolve(ref, part)
     settings = _settings(skip=_phases(skip), models=models, captions=_captions(captions), **options)
     console.print(f"[bold]bench[/] at {settings.px} px → {settings.folder}", highlight=False)
-    result = bench(settings)
+    for result in bench(settings):  # what was measured stays if a later phase is cut short
+        if result.phases:
+            save_bench(result)
+        if out is not None:
+            out.parent.mkdir(parents=True, exist_ok=True)
+            out.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     for line in lines(result):
         console.print(line, highlight=False, markup=False, soft_wrap=True)
-    if result.phases:
-        save_bench(result)
-    if out is not None:
-        out.parent.mkdir(parents=True, exist_ok=True)
-        out.write_text(result.model_dump_json(indent=1) + "\n", encoding="utf-8")
     return result
 
 
@@ -85,7 +85,7 @@ def lines(result: BenchResult) -> Iterator[str]:
         kind = "random weights" if facts.random else "as given"
         yield f"  {part:<18}{facts.ref}, {kind}, {facts.sizes}"
     if result.roof:
-        yield f"matmul peak, measured: {result.roof['matmul_tflops']:,.1f} TFLOP/s"
+        yield f"matmul peak, measured: {result.roof['matmul_tflops']:,.4g} TFLOP/s"
     if result.bare:
         yield from _bare_lines(result.bare)
     if result.at1:
@@ -95,6 +95,8 @@ def lines(result: BenchResult) -> Iterator[str]:
         yield f"  {'T5, then VAE':<18}{result.at1['both_per_second']:>12,.1f}"
     yield from _pipeline_lines(result)
     yield from _storage_lines(result)
+    took = ", ".join(f"{name} {seconds:,.0f} s" for name, seconds in result.seconds.items())
+    yield f"wall time: {took}"
     for phase, since in sorted(result.reused.items()):
         yield f"{phase} was not run again: it is of {since}"
 
@@ -118,7 +120,7 @@ def _pipeline_lines(result: BenchResult) -> Iterator[str]:
     for ran in result.pipeline:
         busy = "" if ran.gpu_busy is None else f", GPU busy {ran.gpu_busy:.0%}"
         yield (
-            f"  {f'{ran.workers} workers':<18}{ran.per_second:>12,.1f}  over {ran.seconds:.1f} s{busy}, "
+            f"  {_workers(ran.workers):<18}{ran.per_second:>12,.1f}  over {ran.seconds:.1f} s{busy}, "
             f"start-up {ran.startup_seconds:.1f} s, first shard after "
             f"{ran.first_commit_seconds:.1f} s, {ran.total_seconds:.1f} s in all, "
             f"{ran.kept:,} of {ran.rows:,} rows kept"
@@ -129,6 +131,10 @@ def _pipeline_lines(result: BenchResult) -> Iterator[str]:
         yield f"pipeline ÷ bare loop: {result.pipeline_to_bare:.3f}"
     if result.pipeline_to_at1 is not None:
         yield f"pipeline ÷ AT1's way: {result.pipeline_to_at1:.1f}"
+
+
+def _workers(count: int) -> str:
+    return "1 worker" if count == 1 else f"{count} workers"
 
 
 def _storage_lines(result: BenchResult) -> Iterator[str]:

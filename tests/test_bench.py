@@ -3,9 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -34,9 +31,8 @@ from curate.bench.result import (
     save_bench,
     sizes_of,
 )
-from curate.bench.run import _phases
 from curate.bench.settings import expected_rows, settings_for
-from curate.errors import EngineError, ModelError
+from curate.errors import ModelError
 from curate.models import Part, resolve
 from curate.models.launch import Pending
 
@@ -393,56 +389,3 @@ def test_rows_follow_from_size_time_and_gpus() -> None:
     assert settings_for(gpu=True, gpus=2).workers == (1, 2)
     assert settings_for(gpu=False).models == dict.fromkeys(("clip", "t5", "vae"), "builtin:tiny")
     assert settings_for(gpu=True).models == {}
-
-
-# --- the command ----------------------------------------------------------------------------------
-def curate(cache: Path, *arguments: object) -> subprocess.CompletedProcess[str]:
-    code = "import sys; sys.argv[0] = 'curate'; from curate.cli import main; main()"
-    return subprocess.run(
-        [sys.executable, "-c", code, *map(str, arguments)], capture_output=True, text=True,
-        timeout=280, env={**os.environ, "XDG_CACHE_HOME": str(cache), "CUDA_VISIBLE_DEVICES": ""},
-    )  # fmt: skip
-
-
-def test_the_whole_command_on_a_cpu(tmp_path: Path) -> None:
-    out, folder = tmp_path / "bench.json", tmp_path / "work"
-    common = ("bench", "--to", folder, "--rows", 48, "--seconds", 0.3, "--out", out)
-    done = curate(tmp_path, *common)
-    assert done.returncode == 0, done.stdout + done.stderr
-    found = BenchResult.model_validate_json(out.read_text())
-    assert found.phases == {"bare", "at1", "pipeline"}
-    assert found.bare and found.bare.all.per_second > 0 and found.bare.vae.peak_share
-    assert found.bare.all_decoded and found.bare.all_decoded.per_second > 0
-    assert found.pipeline[0].kept == found.pipeline[0].rows == 48
-    assert found.pipeline_to_bare and found.pipeline_to_at1
-    assert found.storage and found.storage.t5_int8_error < 0.02
-    assert found.storage.t5_bytes_at_15_tokens == 15 * 2 * 128
-    assert found.agreements is not None and found.roof and found.roof["matmul_tflops"] > 0
-    assert "pipeline ÷ bare loop" in done.stdout and str(folder) not in out.read_text()
-    assert not (folder / "run").exists()
-    again = curate(tmp_path, *common, "--skip", "bare,at1,pipeline")
-    assert again.returncode == 0, again.stdout + again.stderr
-    kept = BenchResult.model_validate_json(out.read_text())
-    assert kept.bare == found.bare and set(kept.reused) == {"bare", "at1", "pipeline"}
-    assert "was not run again" in again.stdout
-
-
-@pytest.mark.parametrize(
-    ("arguments", "told"),
-    [
-        (("--skip", "everything"), "the phases are bare, at1, pipeline"),
-        (("--captions", "long"), "there are alt, llava"),
-        (("--px", "30"), "px"),
-        (("--t5", "/nowhere"), "no directory"),
-    ],
-)
-def test_wrong_options_are_named(arguments: tuple[str, ...], told: str, tmp_path: Path) -> None:
-    done = curate(tmp_path, "bench", "--to", tmp_path / "work", *arguments)
-    assert done.returncode == 2 and told in done.stderr, done.stderr
-    assert "Traceback" not in done.stderr
-
-
-def test_a_phase_that_fails_ends_the_bench(tmp_path: Path) -> None:
-    settings = settings_for(gpu=False, folder=tmp_path, rows=8, models={"t5": "/nowhere"})
-    with pytest.raises(EngineError, match="phase data ended with exit code 2"):
-        _phases(["data"], settings, {})

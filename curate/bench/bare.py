@@ -327,4 +327,4 @@ def _told(rate: Rate) -> str:
     told = f"{rate.per_second:,.1f}/s over {rate.seconds:.1f} s"
     if rate.tflop_per_second is None or rate.peak_share is None:
         return told
-    return f"{told}, {rate.tflop_per_second:,.1f} TFLOP/s, {rate.peak_share:.0%} of the matmul peak"
+    return f"{told}, {rate.tflop_per_second:,.4g} TFLOP/s, {rate.peak_share:.0%} of the matmul peak"

@@ -82,9 +82,13 @@ class DataSpec(BaseModel, frozen=True, extra="forbid"):
         mean = self.rows / parts
         return int(np.ceil(mean + 4 * np.sqrt(mean)))
 
+    def shape(self, number: int) -> tuple[int, int]:
+        """Width and height of a picture of the pool."""
+        return shape_of(number, pixels=self.picture_pixels, least_side=self.px)
+
     def pool_digest(self) -> str:
-        told = [FORM, SEED, QUALITY, self.subsampling, self.pictures, self.picture_pixels]
-        return json_digest([*told, max(self.px, 1)])[:12]
+        shapes = [self.shape(number) for number in range(self.pictures)]
+        return json_digest([FORM, SEED, QUALITY, self.subsampling, shapes])[:12]
 
     def digest(self) -> str:
         return json_digest([FORM, self.model_dump(mode="json", exclude={"processes"})])[:12]
@@ -223,7 +227,7 @@ def _name(number: int) -> str:
 
 def _draw(folder: Path, spec: DataSpec, number: int) -> pa.Table:
     """One picture on disk, and its row after `read_file` and `inspect`."""
-    width, height = shape_of(number, pixels=spec.picture_pixels, least_side=spec.px)
+    width, height = spec.shape(number)
     out = BytesIO()
     Image.fromarray(photograph(width, height, SEED + number)).save(out, "JPEG", quality=95)
     (folder / _name(number)).write_bytes(out.getvalue())

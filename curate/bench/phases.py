@@ -24,6 +24,7 @@ from curate.errors import CurateError
 from curate.models import Part
 from curate.models.device import pick
 from curate.recipe import Recipe
+from curate.stages.encoders import one_thread
 
 Found = dict[str, Any]
 RUN: Final = "run"
@@ -61,9 +62,10 @@ def data(settings: Settings, say: Sayer) -> Found:
 
 
 def bare(settings: Settings, say: Sayer) -> Found:
-    """The device's ceilings, then the bare loop."""
+    """The device's ceilings, then the bare loop; on the CPU one thread, as a worker has."""
+    one_thread()
     ceilings = roof.measure(settings.device)
-    say(f"roof: {ceilings.matmul_tflops:,.1f} TFLOP/s in matrix products of {ceilings.dtype}")
+    say(f"roof: {ceilings.matmul_tflops:,.4g} TFLOP/s in matrix products of {ceilings.dtype}")
     _release()
     begun, bench_set = time.perf_counter(), _data(settings, say)
     loaded = Encoders.load(_recipe(settings, bench_set).passes[1].stages, bench_set.shard(0))
@@ -87,7 +89,7 @@ def at1_way(settings: Settings, say: Sayer) -> Found:
         f"at1: T5 {rates.t5_per_second:,.1f}/s, VAE {rates.vae_per_second:,.1f}/s, both in turn "
         f"{rates.both_per_second:,.1f}/s"
     )
-    return {"at1": rates.figures(), "notes": rates.notes}
+    return {"at1": rates.figures(), "at1_notes": rates.notes}
 
 
 def pipeline(settings: Settings, say: Sayer) -> Found:
@@ -101,7 +103,7 @@ def pipeline(settings: Settings, say: Sayer) -> Found:
             inline=settings.inline, say=say,
         )  # fmt: skip
         say(
-            f"pipeline: {workers} workers, {ran.per_second:,.1f}/s over {ran.seconds:.1f} s, start-up "
+            f"pipeline: workers {workers}, {ran.per_second:,.1f}/s over {ran.seconds:.1f} s, start-up "
             f"{ran.startup_seconds:.1f} s, {ran.total_seconds:.1f} s in all"
         )
         runs.append(ran.model_dump())
@@ -142,6 +144,8 @@ def main() -> None:
     except CurateError as error:
         print(f"error: {name}: {error}", file=sys.stderr, flush=True)
         raise SystemExit(error.exit_code) from error
+    except KeyboardInterrupt:
+        raise SystemExit(130) from None
     Path(out).write_text(json.dumps(found), encoding="utf-8")
 
 

@@ -19,9 +19,9 @@ ASPECTS: Final = (
 )  # fmt: skip
 """Width to height, as cameras and the web have them."""
 STEP: Final = 8
-FALL: Final = 1.35  # amplitude falls as frequency to this power
+FALL: Final = 1.4  # amplitude falls as frequency to this power
 OBJECTS: Final = 9
-GRAIN: Final = 1.8
+GRAIN: Final = 1.6
 CONTRAST: Final = 42.0
 TINT: Final = 11.0
 

@@ -32,10 +32,14 @@ CAPTIONS_CHECKED: Final = 64
 
 
 def feature_stages(models: Mapping[Part, str], *, made: frozenset[Part]) -> list[dict[str, Any]]:
-    """The stages of the features pass; a decoder with random weights gives no picture to judge."""
+    """The stages of the features pass; `made` are the encoders with random weights.
+
+    Latents of a VAE that was never trained are measured and decoded like any others, but no bound
+    is set to what comes out.
+    """
     vae: dict[str, Any] = {"kind": "vae", "model": models["vae"]}
     if "vae" in made:
-        vae |= {"least_psnr": None, "std_range": None}
+        vae |= {"least_psnr": 0.0, "std_range": [0.0, 1e6]}
     return [
         {"kind": "clip_score", "model": models["clip"]}, {"kind": "t5", "model": models["t5"]}, vae,
     ]  # fmt: skip

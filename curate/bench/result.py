@@ -173,6 +173,7 @@ class BenchResult(BaseModel, **_FROZEN):
     roof: dict[str, float] | None = None
     bare: BareRates | None = None
     at1: dict[str, float] | None = None
+    at1_notes: tuple[str, ...] = ()
     pipeline: tuple[PipelineRun, ...] = ()
     storage: Storage | None = None
     agreements: tuple[Agreement, ...] = ()
