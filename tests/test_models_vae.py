@@ -328,3 +328,15 @@ def test_the_fused_encoder_computes_what_diffusers_computes() -> None:
         cwd=Path(__file__).parent.parent,
     )  # fmt: skip
     assert done.stdout.strip() == "agree", done.stderr[-2000:]
+
+
+# --- where it goes on -----------------------------------------------------------------------------
+@pytest.mark.parametrize("kind", ["kl", "tiny"])
+def test_a_checkpoint_names_the_class_of_its_autoencoder(kind: str, tmp_path: Path) -> None:
+    from curate.train.checkpoint import _write_pipeline
+    from curate.train.settings import TrainSettings
+
+    ae.save(tmp_path / "vae", kind)
+    _write_pipeline(tmp_path, TrainSettings())
+    index = json.loads((tmp_path / "model_index.json").read_text())
+    assert index["vae"] == ["diffusers", ae.SETTINGS[kind][0]]

@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from curate.errors import MissingInput, ModelError, StoreError
 from curate.models import digest, resolve, tokenizer_dir
+from curate.models.vae_kinds import facts_of
 from curate.store.digest import file_sha256
 from curate.store.manifest import ModelInfo
 from curate.train.settings import TrainSettings
@@ -229,7 +230,7 @@ def _write_pipeline(part: Path, settings: TrainSettings) -> None:
         "text_encoder": ["transformers", "T5EncoderModel"],
         "tokenizer": ["transformers", _tokenizer_class(part / "tokenizer")],
         "transformer": ["diffusers", "PixArtTransformer2DModel"],
-        "vae": ["diffusers", "AutoencoderKL"],
+        "vae": ["diffusers", facts_of(part / "vae")["class_name"]],
     }
     (part / "model_index.json").write_text(json.dumps(index, indent=2) + "\n", encoding="utf-8")
 

@@ -13,8 +13,8 @@ import pyarrow.compute as pc
 
 from curate import columns as c
 from curate.errors import MissingInput, OutputMismatch
-from curate.models import read_config
 from curate.models.blocks8 import INT8, quantise
+from curate.models.vae_kinds import facts_of
 from curate.store.dataset import Dataset
 from curate.train import checkpoint as ck
 from curate.train.data import NUMPY_DTYPES, Reader, State
@@ -67,7 +67,7 @@ class Run:
             settings.size, channels=held.latent_channels, text_dim=held.text_dim,
             sample_size=reader.side(), seed=settings.seed,
         )  # fmt: skip
-        scaling = float(read_config(vae, "config.json").get("scaling_factor", 0.18215))
+        scaling = facts_of(vae)["scaling_factor"]
         trainer = Trainer.create(
             model, settings, held, scaling_factor=scaling, device=device, rank=rank, prepare=prepare
         )
