@@ -254,3 +254,16 @@ def test_the_command_writes_it(data: Path, tmp_path: Path) -> None:
         command(data, form="files", path=tmp_path / "c", tokens=9)()
     with pytest.raises(RecipeError, match="there are webdataset, files, padded"):
         command(data, form="npz", path=tmp_path / "c")()
+
+
+def test_the_story_of_a_row_finds_the_export(data: Path, tmp_path: Path) -> None:
+    from curate.provenance.artefacts import artefacts
+
+    copy = Path(shutil.copytree(data, tmp_path / "out"))
+    export_padded(copy, copy / "exports" / "features")
+    held = Dataset.open(copy)
+    key = rows_of(copy / "exports" / "features")[0]["key"]
+    told = "export exports/features (padded, of this version)"
+    assert list(artefacts(held, "00-open", key)) == [told]
+    assert list(artefacts(held, "20-open", key)) == []
+    assert list(artefacts(held, "00-open", "0" * 64)) == []

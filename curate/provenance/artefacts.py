@@ -9,6 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from curate import columns as c
 from curate.errors import CurateError
 from curate.provenance.receipt import load_receipts, trained_on
 from curate.store.dataset import Dataset
@@ -56,12 +61,22 @@ def _exports(root: Path) -> Iterator[tuple[Path, dict[str, Any]]]:
 
 
 def _holds(folder: Path, form: str, part: str, key: str) -> bool:
-    """Whether an export has the row: by its table's lines, or by the names in the part's tar."""
+    """Whether an export has the row: by its files, or in the part's table or tar."""
     if form == "files":
         return any(folder.glob(f"{key}.*"))
+    if form == "padded":
+        return _in_table(folder / f"{part}.parquet", key)
     path = folder / f"{part}.tar"
     try:
         with tarfile.open(path) as tar:
             return any(member.name.startswith(f"{key}.") for member in tar)
     except (OSError, tarfile.TarError):
         return False
+
+
+def _in_table(path: Path, key: str) -> bool:
+    try:
+        keys = pq.read_table(path, columns=[c.KEY.name])[c.KEY.name]
+    except (OSError, pa.ArrowException):
+        return False
+    return bool(pc.any(pc.equal(keys, key)).as_py())

@@ -25,7 +25,7 @@ from curate.train.checkpoint import CARD, Card, read_card
 BEYOND: Final = (
     "the source's own files: metadata tables, snapshots of an API, folders of pictures that the "
     "recipe reads; a run over them takes nothing of the rows, but does not change them",
-    "exports made before this removal (WebDataset tars, folders of files, cards): delete or make "
+    "exports made before this removal (WebDataset tars, folders of files, features, cards): delete or make "
     "them again",
     "copies of the dataset elsewhere, and versions of it that others downloaded",
     "backups and snapshots of the disk, and what the file system keeps of deleted files",
