@@ -380,7 +380,9 @@ def test_a_latent_that_does_not_fit_its_bucket_is_never_written(
         encode(stage, given, vae)
 
 
-def test_a_bucket_of_another_factor_is_the_recipes_mistake_at_load_and_later() -> None:
+def test_a_bucket_of_another_factor_is_the_recipes_mistake_at_load_and_later(
+    sick: dict[str, Callable[..., torch.Tensor]],
+) -> None:
     odd = table([np.zeros((64, 62, 3), np.uint8)])
     with pytest.raises(RecipeError, match=r"62 × 64.*multiples of 4"):
         VaeStage().load(odd)

@@ -7,7 +7,7 @@ beside it and never applied in silence.
 from __future__ import annotations
 
 import threading
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -58,14 +58,15 @@ class Vae:
 
     @classmethod
     def load(
-        cls, ref: str, *, device: str = "cpu", sample: Sequence[Any] | None = None,
+        cls, ref: str, *, device: str = "cpu", sample: Iterable[Any] | None = None,
         tolerance: float = TOLERANCE,
     ) -> Vae:  # fmt: skip
         """Load `builtin:NAME`, a directory or a hub reference; see `curate.models.resolve`.
 
         `sample` are pictures of the run, uint8 [h, w, 3] or batches of them, of any sizes that
         `factor` divides. On a GPU the fastest path within `tolerance` of float32 on them is taken;
-        without them the choice is made on a few made-up ones and no agreement is told.
+        without them the choice is made on a few made-up ones and no agreement is told. On a CPU
+        they are not looked at.
         Raises ModelError if the directory is not an autoencoder's or lacks weights.
         """
         path, target = resolve(ref, "vae"), pick(device)

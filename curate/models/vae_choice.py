@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -74,13 +74,15 @@ def run(
     return [one.wait() for one in waiting]
 
 
-def groups_of(sample: Sequence[Any]) -> list[torch.Tensor]:
+def groups_of(sample: Iterable[Any]) -> list[torch.Tensor]:
     """The first pictures [h, w, 3] or batches [n, h, w, 3] of a sample, uint8, as batches by size."""
     import torch
 
     found: dict[tuple[int, ...], list[torch.Tensor]] = {}
     left = SAMPLE
     for one in sample:
+        if not left:
+            break
         told = (
             torch.from_numpy(np.require(one, None, ("C", "W")))
             if isinstance(one, np.ndarray)

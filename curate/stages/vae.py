@@ -71,7 +71,7 @@ class VaeStage(Encoder):
 
         factor = facts_of(resolve(self.model, self.part))["factor"]
         found = batches(sample, self.batch, pick(self.device))
-        pixels = [batch.pixels for batch in _fitting(found, factor)]
+        pixels = (batch.pixels for batch in _fitting(found, factor))
         return Vae.load(self.model, device=self.device, sample=pixels, tolerance=self.tolerance)
 
     def encode(self, table: pa.Table, model: Vae) -> pa.Table:
