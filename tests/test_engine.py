@@ -8,10 +8,12 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 from rich.console import Console
 
+from curate import columns as c
 from curate import commands
 from curate.cluster import Cluster
 from curate.demo.run import serving
@@ -125,6 +127,37 @@ def test_what_workers_found_outlives_a_resumed_run(demo_copy: Path, demo_dataset
     assert before["features/clip"]
     assert record(demo_copy)["checks"] == before, "the sample is that of the pass, not of the rest"
     assert len(watch.sentences) == len(before["features/latents"])
+
+
+def test_a_batch_that_memory_halved_is_observed_and_changes_no_digest(
+    demo_copy: Path, demo_dataset: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from curate.provenance.audit import audit
+    from curate.stages.vae import VaeStage
+
+    shutil.copytree(demo_dataset / "corpus", demo_copy / "corpus")
+    encode = VaeStage.encode
+
+    def halved(stage: VaeStage, table: pa.Table, model: Any) -> pa.Table:
+        done = encode(stage, table, model)
+        place = done.column_names.index("vae_batch")
+        return done.set_column(place, c.VAE_BATCH, pa.array([2] * len(done), pa.int32()))
+
+    monkeypatch.setattr(VaeStage, "encode", halved)
+    for lost in ("features/latents", "ledger"):
+        shutil.rmtree(demo_copy / lost)
+    for name in ("MANIFEST.json", "record.json"):
+        (demo_copy / name).unlink()
+    assert build(demo_copy, recipe()).computed
+    assert digests(demo_copy) == digests(demo_dataset)
+    seen = pa.concat_tables(
+        Dataset.open(demo_copy).tables("features/latents", None, "observations")
+    )
+    assert set(seen["vae_batch"].to_pylist()) == {2}
+    assert set(seen["t5_batch"].to_pylist()) == {None}
+    commands.write_pages(demo_copy)
+    result = audit(demo_copy, hashes=True)
+    assert result.ok, result
 
 
 def test_the_audit_knows_the_folder_of_checks(demo_copy: Path) -> None:
