@@ -106,3 +106,21 @@ def test_a_disk_that_is_too_small_is_said_before_anything_is_made(tmp_path: Path
     with pytest.raises(EngineError, match="fewer --rows"):
         next(bench(settings))
     assert not any(tmp_path.iterdir())
+
+
+def test_a_result_from_elsewhere_is_kept_with_the_repository(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from test_bench import result
+
+    from benchmarks import machine, precompute
+
+    measured = tmp_path / "measured.json"
+    measured.write_text(result(px=512, runs=(300.0, 580.0)).model_dump_json())
+    monkeypatch.setattr(machine, "RESULTS", tmp_path)
+    monkeypatch.setattr(sys, "argv", ["x", "--from", str(measured), "--commit", "abc"])
+    precompute.main()
+    text = (tmp_path / "precompute_512_2gpus.json").read_text()
+    kept = BenchResult.model_validate_json(text)
+    assert kept.commit == "abc" and kept.pipeline[1].per_second == 580.0
+    assert '"device": "A"' in text

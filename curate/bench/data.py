@@ -43,7 +43,7 @@ Result = TypeVar("Result")
 Say = Callable[[str], None]
 
 FORM: Final = 1
-SHARD: Final = 1024  # rows of a shard, about
+SHARD: Final = 1024  # rows of a shard of 256 px, about; of larger pictures fewer
 QUALITY: Final = 90
 FULL_PIXELS: Final = 1 << 20
 MOST_PROCESSES: Final = 12
@@ -77,8 +77,8 @@ class DataSpec(BaseModel, frozen=True, extra="forbid"):
 
     @property
     def shard_rows(self) -> int:
-        """The bound on a shard's rows, so that key ranges come out about equal and near SHARD."""
-        parts = 2 ** max(0, round(np.log2(self.rows / min(SHARD, -(-self.rows // 4)))))
+        """The bound on a shard's rows, so that key ranges come out about equal and as wanted."""
+        parts = 2 ** max(0, round(np.log2(self.rows / min(shard_of(self.px), -(-self.rows // 4)))))
         mean = self.rows / parts
         return int(np.ceil(mean + 4 * np.sqrt(mean)))
 
@@ -92,6 +92,11 @@ class DataSpec(BaseModel, frozen=True, extra="forbid"):
 
     def digest(self) -> str:
         return json_digest([FORM, self.model_dump(mode="json", exclude={"processes"})])[:12]
+
+
+def shard_of(px: int) -> int:
+    """About how many rows of pictures of this size make a shard."""
+    return max(64, min(SHARD, SHARD * 256 // px))
 
 
 class BenchSet(BaseModel, frozen=True, extra="forbid"):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import getpass
 import os
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Final, Literal
 
 from pydantic import BaseModel, Field
 
-from curate.bench.data import DataSpec
+from curate.bench.data import DataSpec, shard_of
 from curate.bench.models import REAL, Sizes, vocabulary_of
 from curate.bench.result import Captions, Phase
 from curate.models import Part
@@ -22,10 +23,12 @@ GPU_SECONDS: Final = 60.0
 CPU_SECONDS: Final = 2.0
 CPU_ROWS: Final = 96
 CPU_PICTURES: Final = 8
-MARGIN_SECONDS: Final = 15.0
-"""What the pipeline works longer than the time that is measured, at its begin and its end."""
-ROWS_PER_SECOND: Final = ((256, 950), (512, 360), (1024, 85))
+MARGIN_SHARDS: Final = 8
+"""What a worker has in hand while it begins and while it ends, which is not measured."""
+ROWS_PER_SECOND: Final = ((256, 900), (512, 340), (1024, 85))
 """What one GPU is expected to do at most; it says how many rows are made, nothing else."""
+SHARE_OF_SPEED: Final[Mapping[Captions, float]] = {"alt": 1.0, "llava": 0.45}
+"""The same for captions that are longer."""
 
 
 class Settings(BaseModel, frozen=True, extra="forbid"):
@@ -69,11 +72,12 @@ class Settings(BaseModel, frozen=True, extra="forbid"):
         return frozenset(part for part in parts if part not in self.models)
 
 
-def expected_rows(px: int, seconds: float, gpus: int) -> int:
+def expected_rows(px: int, seconds: float, gpus: int, captions: Captions = "alt") -> int:
     """Rows enough for `seconds` of a pipeline on so many GPUs, and its begin and end."""
     smaller = [(size, rate) for size, rate in ROWS_PER_SECOND if size <= px]
     size, rate = smaller[-1] if smaller else (px, ROWS_PER_SECOND[0][1])
-    return int(rate * (size / px) ** 2 * (seconds + MARGIN_SECONDS) * gpus)
+    expected = rate * (size / px) ** 2 * SHARE_OF_SPEED[captions]
+    return gpus * (int(expected * seconds) + MARGIN_SHARDS * shard_of(px))
 
 
 def default_folder() -> Path:
@@ -96,7 +100,7 @@ def settings_for(
         named = {"clip": BUILTIN, "t5": BUILTIN, "vae": BUILTIN, **named}
     return Settings(
         folder=(folder or default_folder()).absolute(), px=px, seconds=seconds, captions=captions,
-        rows=rows or (expected_rows(px, seconds, count) if gpu else CPU_ROWS),
+        rows=rows or (expected_rows(px, seconds, count, captions) if gpu else CPU_ROWS),
         workers=tuple(sorted({1, count})), subsampling=subsampling, models=named, skip=skip,
         pictures=256 if gpu else CPU_PICTURES, inline=inline, started=started,
     )  # fmt: skip
