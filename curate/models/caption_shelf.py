@@ -93,6 +93,8 @@ class Shelf:
 
         if self._broken is None:
             self._broken = torch.zeros(len(self._lengths), dtype=torch.int32, device=states.device)
-        low, high = states.to(torch.bfloat16).aminmax(dim=1)
-        bad = ~(torch.isfinite(low) & torch.isfinite(high))
+        rounded = states.to(torch.bfloat16)
+        bad = ~(
+            torch.isfinite(rounded.amin(1)) & torch.isfinite(rounded.amax(1))
+        )  # NaN is passed on
         self._broken.index_add_(0, owners, bad.to(torch.int32))
