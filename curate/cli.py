@@ -260,10 +260,11 @@ def bench(
     from curate import bench_command
 
     named = {"clip": clip, "t5": t5, "vae": vae}
-    bench_command.run(
-        skip=skip, named=named, out=out, console=console(), folder=to, px=px, rows=rows,
-        seconds=seconds, gpus=gpus, captions=captions, inline=inline,
-    )  # fmt: skip
+    with _resumable():
+        bench_command.run(
+            skip=skip, named=named, out=out, console=console(), folder=to, px=px, rows=rows,
+            seconds=seconds, gpus=gpus, captions=captions, inline=inline,
+        )  # fmt: skip
 
 
 @app.command()
