@@ -365,6 +365,32 @@ def test_the_empty_caption_is_stored_as_the_shards_store_theirs(
     assert np.linalg.norm(found - exact) <= 0.01 * np.linalg.norm(exact)
 
 
+def test_a_checkpoint_opens_with_the_text_encoder_that_made_its_data(tmp_path: Path) -> None:
+    import shutil
+
+    from t5_models import write
+    from transformers import UMT5EncoderModel
+
+    from curate.train.sample import sample
+
+    models = write_models(tmp_path / "models")
+    shutil.rmtree(models.root / "t5")
+    write(models.root / "t5", "umt5", d_model=TEXT_DIM, d_kv=8, num_heads=4)
+    data = Dataset.open(write_dataset(tmp_path / "out", models))
+    result = fit(data, TrainSettings(steps=1, batch_size=31, device="cpu"), tmp_path / "run")
+    opened: list[str] = []
+    forward = UMT5EncoderModel.forward
+
+    def seen(self: UMT5EncoderModel, *args: object, **options: object) -> object:
+        opened.append(type(self).__name__)
+        return forward(self, *args, **options)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(UMT5EncoderModel, "forward", seen)
+        [picture] = sample(result.checkpoint, ["a red circle"], steps=2, device="cpu")
+    assert picture.size == (16, 16) and set(opened) == {"UMT5EncoderModel"}
+
+
 @pytest.mark.parametrize(
     ("form", "said"),
     [(Form("int4-blocks32"), "'int4-blocks32'; this version reads"),

@@ -27,8 +27,8 @@ from curate.models.t5_paths import (
     Encoder,
     Ids,
     Store,
-    check_family,
     choose,
+    class_of,
 )
 from curate.models.text import shortened
 
@@ -74,7 +74,7 @@ class T5:
         from transformers import AutoTokenizer
 
         path, target = resolve(ref, "t5"), pick(device)
-        check_family(ref, path)
+        class_of(ref, path)
         with loading(ref, path, "transformers"):
             tokenizer = AutoTokenizer.from_pretrained(tokenizer_dir(path), local_files_only=True)
         given = list(dict.fromkeys(text for text in sample if text.strip()))

@@ -80,7 +80,7 @@ def equal_lengths(
         start = end
 
 
-def check_family(ref: str, path: Path) -> str:
+def class_of(ref: str, path: Path) -> str:
     """The transformers class of a model directory; raises ModelError if it is no T5 encoder's."""
     kind = read_config(path, "config.json").get("model_type")
     if kind not in CLASSES:
@@ -96,7 +96,7 @@ def read(ref: str, path: Path) -> Any:
     import torch
     import transformers
 
-    family = getattr(transformers, check_family(ref, path))
+    family = getattr(transformers, class_of(ref, path))
     with loading(ref, path, "transformers"), _quiet():
         model, report = family.from_pretrained(
             path, dtype=torch.float32, local_files_only=True, use_safetensors=True,

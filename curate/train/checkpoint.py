@@ -18,6 +18,7 @@ from pydantic import BaseModel, ValidationError
 
 from curate.errors import MissingInput, ModelError, StoreError
 from curate.models import digest, resolve, tokenizer_dir
+from curate.models.t5_paths import class_of
 from curate.models.vae_kinds import facts_of
 from curate.store.digest import file_sha256
 from curate.store.manifest import ModelInfo
@@ -227,7 +228,7 @@ def _write_pipeline(part: Path, settings: TrainSettings) -> None:
         "_class_name": "PixArtAlphaPipeline",
         "_diffusers_version": diffusers.__version__,
         "scheduler": ["diffusers", "DPMSolverMultistepScheduler"],
-        "text_encoder": ["transformers", "T5EncoderModel"],
+        "text_encoder": ["transformers", class_of("text_encoder", part / "text_encoder")],
         "tokenizer": ["transformers", _tokenizer_class(part / "tokenizer")],
         "transformer": ["diffusers", "PixArtTransformer2DModel"],
         "vae": ["diffusers", facts_of(part / "vae")["class_name"]],
