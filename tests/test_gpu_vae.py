@@ -14,8 +14,8 @@ import numpy as np
 import pyarrow as pa
 import pytest
 import torch
+from latent_shards import MIXED, encode, latents, reasons, scenes, table
 from numpy.typing import NDArray
-from test_latent_checks import MIXED, encode, latents, reasons, scenes, table
 
 from curate.models import vae as vae_module
 from curate.models import vae_choice, vae_paths

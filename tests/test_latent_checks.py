@@ -2,84 +2,31 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 import autoencoders as ae
 import numpy as np
-import pyarrow as pa
 import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from numpy.typing import NDArray
-from PIL import Image
+from latent_shards import encode, latents, reasons, scenes, table
 
-from curate import columns as c
-from curate.demo.scenes import draw, random_scene
-from curate.errors import ContractError, RecipeError
+from curate.errors import RecipeError
 from curate.models import vae as vae_module
 from curate.models import vae_choice, vae_paths
-from curate.models.launch import Lane
 from curate.models.vae import Vae
-from curate.stage import apply
-from curate.stages import latent_batches, latent_column
 from curate.stages.latent_checks import Limits, judge, judge_decoded, measure, psnr
-from curate.stages.latent_column import Block, binary
 from curate.stages.vae import VaeStage
 
-Pixels = NDArray[np.uint8]
-SCHEMA = pa.schema([c.KEY, c.IMAGE, c.CROP_BOX, c.BUCKET_WIDTH, c.BUCKET_HEIGHT])
 UNTRAINED = {"least_psnr": None}
 
 
 @pytest.fixture(autouse=True)
 def one_thread() -> None:
     torch.set_num_threads(1)
-
-
-def scenes(count: int, *, size: tuple[int, int] = (64, 64), seed: int = 1) -> list[Pixels]:
-    """What the builtin models were trained on."""
-    rng = np.random.default_rng(seed)
-    return [np.asarray(draw(random_scene(rng), size)) for _ in range(count)]
-
-
-def table(pictures: list[Pixels | None]) -> pa.Table:
-    """A shard of pictures, each its own bucket; None is a row that cannot be read."""
-    rows = []
-    for key, picture in enumerate(pictures):
-        height, width = (64, 64) if picture is None else picture.shape[:2]
-        stream = io.BytesIO(b"nothing" if picture is None else b"")
-        if picture is not None:
-            Image.fromarray(picture).save(stream, "PNG")
-        rows.append({
-            "key": str(key), "image": {"bytes": stream.getvalue(), "path": None},
-            "crop_box": [0, 0, width, height], "bucket_width": width, "bucket_height": height,
-        })  # fmt: skip
-    return pa.Table.from_pylist(rows, schema=SCHEMA)
-
-
-def encode(stage: VaeStage, given: pa.Table, vae: Vae | None = None) -> pa.Table:
-    model = vae or stage.load(given)
-    return apply(stage, given, partial(stage.encode, model=model))
-
-
-def reasons(found: pa.Table) -> list[str | None]:
-    told: list[str | None] = found["reason"].to_pylist()
-    return told
-
-
-def latents(found: pa.Table) -> list[NDArray[np.float32] | None]:
-    """The stored numbers of each row, [channels, height, width]."""
-    return [
-        None if row["latent"] is None else
-        np.frombuffer(row["latent"], "<f2").astype(np.float32).reshape(
-            -1, row["latent_height"], row["latent_width"])
-        for row in found.to_pylist()
-    ]  # fmt: skip
 
 
 @pytest.fixture
@@ -263,186 +210,6 @@ def test_a_bad_sample_that_float32_finds_as_bad_is_rejected_alone(
     assert found["vae_float32"].null_count == 3
 
 
-# --- what is stored --------------------------------------------------------------------------------
-def test_the_mode_is_the_first_half_of_the_moments() -> None:
-    given = table(scenes(4))
-    moments = latents(encode(VaeStage(), given))
-    mode = latents(encode(VaeStage(store="mode"), given))
-    for whole, half in zip(moments, mode, strict=True):
-        assert whole is not None and half is not None
-        assert whole.shape == (8, 16, 16) and half.shape == (4, 16, 16)
-        assert np.array_equal(whole[:4], half)
-
-
-@pytest.mark.parametrize("kind", ["dc", "tiny"])
-def test_without_a_posterior_the_latent_is_stored_as_the_mode(kind: str, tmp_path: Path) -> None:
-    folder = str(ae.save(tmp_path / kind, kind))
-    stage = VaeStage(model=folder, **UNTRAINED)
-    pixels = ae.pictures(3, width=48)
-    found = encode(stage, table([*pixels]))
-    wanted = Vae.load(folder).encode(pixels).astype(np.float16)
-    assert np.array_equal(np.stack(latents(found)), wanted)
-    notes = stage.field_metadata()["latent"]
-    assert notes["posterior"] == "mode" and notes["class_name"] == ae.SETTINGS[kind][0]
-    assert float(notes["scaling_factor"]) == Vae.load(folder).scaling_factor
-    assert stage.field_metadata() == stage.model_copy(update={"store": "mode"}).field_metadata()
-
-
-def test_the_metadata_says_what_the_bytes_are(tmp_path: Path) -> None:
-    folder = ae.save(tmp_path / "kl", "kl", scaling_factor=0.3611, shift_factor=0.1159)
-    for store in ("moments", "mode"):
-        notes = VaeStage(model=str(folder), store=store).field_metadata()["latent"]
-        assert notes == {
-            "model": Vae.load(str(folder)).digest, "dtype": "float16", "posterior": store,
-            "class_name": "AutoencoderKL", "channels": "4", "factor": "4",
-            "scaling_factor": "0.3611", "shift_factor": "0.1159",
-        }  # fmt: skip
-
-
-# --- several buckets, splits, gaps -----------------------------------------------------------------
-MIXED: list[Pixels | None] = [
-    scene
-    for trio in zip(
-        scenes(4), scenes(4, size=(96, 64)), [None, *scenes(2, size=(64, 96)), None], strict=True
-    )
-    for scene in trio
-]
-
-
-def test_rows_of_several_buckets_come_back_in_their_order() -> None:
-    found = encode(VaeStage(batch_size=3), table(MIXED))
-    vae = Vae.load("builtin:tiny")
-    for stored, picture, reason in zip(latents(found), MIXED, reasons(found), strict=True):
-        assert (picture is None) == (stored is None) == (reason == "corrupt")
-        if picture is not None:
-            assert stored is not None and stored.shape[1:] == tuple(
-                side // 4 for side in picture.shape[:2]
-            )
-            np.testing.assert_allclose(stored, vae.encode(picture[None])[0], rtol=2**-9, atol=1e-3)
-
-
-def test_a_shard_gives_the_same_whatever_part_of_it_comes_back_at_a_time(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    stage, given = VaeStage(batch_size=2), table(MIXED)
-    whole = encode(stage, given)
-    assert encode(stage, given).equals(whole)
-    monkeypatch.setattr(latent_batches, "FETCH_BYTES", 5000)
-    monkeypatch.setattr(latent_column, "SPAN_BYTES", 9000)
-    found = encode(stage, given)
-    assert found["latent"].num_chunks > 3
-    assert found.combine_chunks().equals(whole.combine_chunks())
-    parts = pa.concat_tables([encode(stage, given.slice(at, 4)) for at in (0, 4, 8)])
-    assert reasons(parts) == reasons(whole)
-    for one, other in zip(latents(parts), latents(whole), strict=True):
-        assert (one is None) == (other is None)
-        if one is not None:
-            np.testing.assert_allclose(one, other, rtol=2**-9, atol=1e-3)
-
-
-@pytest.mark.parametrize("gap", [False, True])
-def test_one_bucket_is_handed_over_without_a_copy(
-    gap: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """The values of the column are the memory that the device's results were fetched to."""
-    fetched: list[torch.Tensor] = []
-    fetch = Lane.fetch
-
-    def watched(self: Lane, tensor: torch.Tensor) -> Any:
-        pending = fetch(self, tensor)
-        fetched.append(pending.host)
-        return pending
-
-    monkeypatch.setattr(Lane, "fetch", watched)
-    pictures: list[Pixels | None] = [*scenes(5)]
-    if gap:
-        pictures[0] = pictures[3] = None
-    stage = VaeStage(batch_size=2)
-    column = stage.encode(table(pictures), stage.load(table([])))["latent"]
-    assert column.num_chunks == 1
-    assert column.chunk(0).buffers()[2].address in {tensor.data_ptr() for tensor in fetched}
-    assert column.null_count == (2 if gap else 0)
-    column.validate(full=True)
-
-
-def test_a_latent_that_does_not_fit_its_bucket_is_never_written(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    moments = Vae.moments
-    given = table(scenes(2))
-    stage = VaeStage(least_psnr=None)
-    vae = stage.load(given)
-    monkeypatch.setattr(Vae, "moments", lambda self, pixels: moments(self, pixels)[..., :-1])
-    with pytest.raises(ContractError, match=r"row 0: a latent of 8 × 16 × 15 for a bucket 64 × 64"):
-        encode(stage, given, vae)
-    monkeypatch.setattr(Vae, "moments", lambda self, pixels: moments(self, pixels)[:, :6])
-    with pytest.raises(ContractError, match="8 channels"):
-        encode(stage, given, vae)
-
-
-def test_a_bucket_of_another_factor_is_the_recipes_mistake_at_load_and_later(
-    sick: dict[str, Callable[..., torch.Tensor]],
-) -> None:
-    odd = table([np.zeros((64, 62, 3), np.uint8)])
-    with pytest.raises(RecipeError, match=r"62 × 64.*multiples of 4"):
-        VaeStage().load(odd)
-    with pytest.raises(RecipeError, match=r"62 × 64.*multiples of 4"):
-        encode(VaeStage(), odd, Vae.load("builtin:tiny"))
-
-
-@pytest.mark.parametrize("wrong", [(1.0, 1.0), (2.0, 1.0), (-1.0, 1.0), (float("nan"), 1.0)])
-def test_a_range_that_holds_nothing_is_refused(wrong: tuple[float, float]) -> None:
-    with pytest.raises(ValueError, match="the lower first"):
-        VaeStage(std_range=wrong)
-
-
-# --- memory ----------------------------------------------------------------------------------------
-def test_memory_that_runs_out_halves_the_batch_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
-    given = table(MIXED)
-    stage = VaeStage(batch_size=4)
-    vae = stage.load(given)
-    whole = encode(stage, given, vae)
-    assert whole["vae_batch"].null_count == len(given)
-    moments, sizes = Vae.moments, []
-
-    def small(self: Vae, pixels: torch.Tensor) -> torch.Tensor:
-        sizes.append(len(pixels))
-        if len(pixels) > 1:
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return moments(self, pixels)
-
-    monkeypatch.setattr(Vae, "moments", small)
-    found = encode(stage, given, vae)
-    assert found["vae_batch"].to_pylist() == [1] * len(given)
-    assert reasons(found) == reasons(whole)
-    assert sizes.count(1) == 10
-    for one, other in zip(latents(found), latents(whole), strict=True):
-        if one is not None:
-            np.testing.assert_allclose(one, other, rtol=2**-9, atol=1e-3)
-
-
-def test_a_row_that_does_not_fit_alone_fails_and_may_be_tried_again(
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    pictures = scenes(6)
-    given = table([*pictures])
-    stage = VaeStage(batch_size=4)
-    vae = stage.load(given)
-    large, moments = torch.from_numpy(pictures[2].copy()), Vae.moments
-
-    def full(self: Vae, pixels: torch.Tensor) -> torch.Tensor:
-        if any(torch.equal(one, large) for one in pixels):
-            raise torch.OutOfMemoryError("CUDA out of memory")
-        return moments(self, pixels)
-
-    monkeypatch.setattr(Vae, "moments", full)
-    found = encode(stage, given, vae)
-    assert reasons(found) == [None, None, "out_of_memory", None, None, None]
-    assert found["verdict"].to_pylist()[2] == "failed"
-    assert found["retryable"].to_pylist() == [None, None, True, None, None, None]
-    assert found["latent"].null_count == found["latent_width"].null_count == 1
-
-
 def test_memory_that_runs_out_in_float32_alone_fails_the_row(
     sick: dict[str, Callable[..., torch.Tensor]], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -465,6 +232,16 @@ def test_memory_that_runs_out_in_float32_alone_fails_the_row(
     found = encode(stage, given, vae)
     assert reasons(found) == [None, "out_of_memory", None]
     assert found["vae_batch"].to_pylist() == [1] * 3
+
+
+def test_a_bucket_of_another_factor_is_the_recipes_mistake_at_load_and_later(
+    sick: dict[str, Callable[..., torch.Tensor]],
+) -> None:
+    odd = table([np.zeros((64, 62, 3), np.uint8)])
+    with pytest.raises(RecipeError, match=r"62 × 64.*multiples of 4"):
+        VaeStage().load(odd)
+    with pytest.raises(RecipeError, match=r"62 × 64.*multiples of 4"):
+        encode(VaeStage(), odd, Vae.load("builtin:tiny"))
 
 
 # --- the parts -------------------------------------------------------------------------------------
@@ -504,25 +281,3 @@ def test_what_is_measured_is_finite_scaled_and_close_to_the_pixels() -> None:
     assert found[:, 0].tolist() == [0, 1, 0]
     spread = stored[:, :4].float().flatten(1).std(1, correction=0) * vae.scaling_factor
     assert found[:, 1] == pytest.approx(spread.numpy())
-
-
-@given(st.data())
-def test_the_column_holds_each_rows_bytes_whatever_the_blocks(data: st.DataObject) -> None:
-    count = data.draw(st.integers(0, 30))
-    order = data.draw(st.permutations(range(count)))
-    order = sorted(order) if data.draw(st.booleans()) else order
-    order = order[: data.draw(st.integers(0, count))]
-    valid = np.array(data.draw(st.lists(st.booleans(), min_size=count, max_size=count)), bool)
-    told = {row: bytes([row]) * (1 + row % 5) for row in order}
-    cuts = sorted(data.draw(st.lists(st.integers(0, len(order)), max_size=4)))
-    blocks = []
-    for start, stop in zip([0, *cuts], [*cuts, len(order)], strict=True):
-        rows = order[start:stop]
-        joined = b"".join(told[row] for row in rows)
-        sizes = np.array([len(told[row]) for row in rows], np.int64)
-        blocks.append(Block(np.array(rows, np.int64), sizes, np.frombuffer(joined, np.uint8)))
-    column = binary(blocks, valid)
-    column.validate(full=True)
-    assert column.type == pa.binary()
-    wanted = [told[row] if row in told and valid[row] else None for row in range(count)]
-    assert column.to_pylist() == wanted

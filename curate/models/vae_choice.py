@@ -53,10 +53,9 @@ def choose(
     told = [one if one.error is None else _noted(one, next(noted)) for one in told]
     if encode is None:
         told.append(
-            Agreement(
-                encoder="vae", path="float32", device=where, rows=rows, error=0.0,
-                tolerance=tolerance, used=True, note="no faster path agrees",
-            )
+            told[-1].model_copy(update={
+                "path": "float32", "error": 0.0, "used": True, "note": "no faster path agrees",
+            })
         )  # fmt: skip
     return encode, told
 
