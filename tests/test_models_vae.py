@@ -337,6 +337,8 @@ def test_a_checkpoint_names_the_class_of_its_autoencoder(kind: str, tmp_path: Pa
     from curate.train.settings import TrainSettings
 
     ae.save(tmp_path / "vae", kind)
+    (tmp_path / "text_encoder").mkdir()
+    (tmp_path / "text_encoder" / "config.json").write_text('{"model_type": "t5"}')
     _write_pipeline(tmp_path, TrainSettings(steps=1))
     index = json.loads((tmp_path / "model_index.json").read_text())
     assert index["vae"] == ["diffusers", ae.SETTINGS[kind][0]]
