@@ -91,14 +91,9 @@ def run(
 
 
 def _run(
-    recipe: Recipe,
-    files: LocalFiles,
-    execute: Execute,
-    *,
-    limit: int | None,
-    watch: Watch,
+    recipe: Recipe, files: LocalFiles, execute: Execute, *, limit: int | None, watch: Watch,
     workers: int,
-) -> Outcome:
+) -> Outcome:  # fmt: skip
     begun, clock = _now(), time.perf_counter()
     with PeakMemory() as memory:
         files.sweep()

@@ -127,7 +127,8 @@ class Titles(Stage):
 
 def a_pass(*stages: Stage, layer: str = "features/fake") -> Pass:
     """A pass of stages that no recipe knows."""
-    return Pass.model_construct(layer=layer, stages=list(stages), barrier=None)
+    unknown: list[Any] = list(stages)
+    return Pass.model_construct(layer=layer, stages=unknown, barrier=None)
 
 
 def tasks(files: LocalFiles, step: Pass, *, rows: tuple[int, ...], dead: int = 0) -> list[Task]:
