@@ -135,6 +135,18 @@ def test_a_tokenizer_that_gives_no_token_is_refused(tmp_path: Path) -> None:
         T5.load(str(path)).tokens(["red", ""])
 
 
+def test_an_encoder_of_bytes_works_as_one_of_words(tmp_path: Path) -> None:
+    from transformers import ByT5Tokenizer, T5Config, T5EncoderModel
+
+    ByT5Tokenizer().save_pretrained(tmp_path)
+    T5EncoderModel(
+        T5Config(vocab_size=384, d_model=48, d_kv=16, d_ff=64, num_layers=1)
+    ).save_pretrained(tmp_path)
+    t5 = T5.load(str(tmp_path))
+    assert t5.tokens(["Ring"]) == [[*(byte + 3 for byte in b"ring"), 1]]
+    assert [len(states) for states in t5.encode(["ring", "", "ü " * 200])] == [5, 1, MAX_TOKENS]
+
+
 def test_threads_share_one_encoder(checkpoints: dict[str, Path]) -> None:
     t5 = T5.load(str(checkpoints["t5 v1.1"]))
     alone = t5.encode(CAPTIONS)
@@ -255,7 +267,9 @@ def test_no_room_for_float32_at_all_says_what_to_do(
         t5_paths._in_float32("model", checkpoints["t5 v1.1"], CPU)
 
 
-@pytest.mark.parametrize("error", [CalledProcessError(1, "cc"), "triton"])
+@pytest.mark.parametrize(
+    "error", [CalledProcessError(1, "cc"), ImportError("libcuda.so.1"), "triton"], ids=str
+)
 def test_compilers_that_fail_pass_a_way_over(error: Any) -> None:
     if error == "triton":
         errors = pytest.importorskip("triton.errors")

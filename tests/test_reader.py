@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Iterator
 from itertools import islice
@@ -433,3 +434,20 @@ def test_nothing_to_train_on_is_said(models: Models, tmp_path: Path) -> None:
 def test_ranks_share_a_batch_evenly(dataset: Dataset) -> None:
     with pytest.raises(RecipeError, match="does not divide over 3 ranks"):
         Reader(dataset, batch_size=8, world=3)
+
+
+# --- the page -------------------------------------------------------------------------------------
+@pytest.mark.parametrize(
+    "form", [Form(), *FORMS], ids=lambda form: f"{form.text}, {form.posterior}"
+)
+def test_the_programs_of_the_page_about_features_run(
+    models: Models, tmp_path: Path, capsys: pytest.CaptureFixture[str], form: Form
+) -> None:
+    page = (Path(__file__).parent.parent / "docs" / "features.md").read_text(encoding="utf-8")
+    data = write_dataset(tmp_path, models, rows=(11, 4), form=form)
+    known: dict[str, object] = {"out": data}
+    for program in re.findall(r"```python\n(.*?)```", page, re.DOTALL):
+        exec(program, known)
+    *rows, batch = capsys.readouterr().out.splitlines()
+    assert len(rows) == 15 and all(line.endswith(", 8, 8)") for line in rows)
+    assert f"{batch}".startswith(f"(8, {4 if form.posterior == 'mode' else 8}, 8, 8) (")

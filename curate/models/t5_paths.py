@@ -280,7 +280,7 @@ def _full_products() -> Iterator[None]:
 
 @contextmanager
 def _compiling() -> Iterator[None]:
-    """What the compilers of kernels raise, as ModelError: then this way is none here."""
+    """What compilers of kernels raise (Triton, or the C compiler it calls) as ModelError."""
     try:
         yield
     except _compile_errors() as error:
@@ -291,8 +291,8 @@ def _compile_errors() -> tuple[type[Exception], ...]:
     try:
         from triton.errors import TritonError
     except ImportError:
-        return (SubprocessError,)
-    return (SubprocessError, TritonError)
+        return (ImportError, SubprocessError)
+    return (ImportError, SubprocessError, TritonError)
 
 
 def _itself(device: torch.device, rows: int, tolerance: float, note: str = "") -> Agreement:
