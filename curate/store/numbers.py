@@ -45,7 +45,8 @@ def dequantise(data: Any, dim: int) -> NDArray[np.float32]:
     Raises ValueError for bytes that are not whole vectors.
     """
     values = _rows(data, dim)[:, :dim].view(np.int8).astype(np.float32)
-    values *= np.repeat(widened(scale_bits(data, dim)), BLOCK, axis=1)[:, :dim]
+    with np.errstate(invalid="ignore"):  # a scale that is not finite gives numbers that are not
+        values *= np.repeat(widened(scale_bits(data, dim)), BLOCK, axis=1)[:, :dim]
     return values
 
 
