@@ -51,10 +51,10 @@ class Preprocess:
 
     def normalised(self, squares: torch.Tensor, dtype: torch.dtype) -> torch.Tensor:
         """What `squares` gives as the model's input [n, 3, height, width]."""
-        import torch
-
-        mean, std = (torch.tensor(v, device=squares.device) * 255.0 for v in (self.mean, self.std))
-        return ((squares.float() - mean) / std).permute(0, 3, 1, 2).to(dtype).contiguous()
+        values = squares.permute(0, 3, 1, 2).float().contiguous()
+        for colour, (mean, std) in enumerate(zip(self.mean, self.std, strict=True)):
+            values[:, colour].sub_(mean * 255.0).div_(std * 255.0)  # numbers: no copy to wait for
+        return values.to(dtype)
 
     def with_pillow(self, pixels: torch.Tensor) -> torch.Tensor:
         """uint8 [n, h, w, 3] on any device to float32 [n, 3, height, width] on the CPU.
