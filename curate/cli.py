@@ -86,15 +86,26 @@ def init(
 @app.command()
 def plan(
     recipe: Annotated[Path, typer.Argument(help="A recipe file, or the name of a shipped one.")],
-    rows: Annotated[
-        int | None, typer.Option("--rows", min=1, help="Forecast for this many rows.")
-    ] = None,
+    rows: Annotated[int, typer.Option("--rows", min=1, help="Forecast for this many rows.")] = 1_000_000,
+    bench: Annotated[Path | None, typer.Option("--bench", metavar="FILE", help="JSON of `curate bench`; by default the last one here.")] = None,
+    price: Annotated[float | None, typer.Option("--price", min=0.0, metavar="USD", help="What an hour of one GPU costs.")] = None,
+    storage_price: Annotated[float | None, typer.Option("--storage-price", min=0.0, metavar="USD", help="What a GB costs a month.")] = None,
+    tokens: Annotated[float, typer.Option("--tokens", min=1.0, help="Mean T5 tokens of a caption.")] = 15.0,
+    keep: Annotated[float, typer.Option("--keep", min=0.0, max=1.0, help="Share of rows that survives a barrier behind encoders, such as a CLIP threshold.")] = 1.0,
+    cluster: ClusterFile = None,
     sets: Sets = None,
-) -> None:
-    """Type-check a recipe and print stages, resources and a storage forecast; touches no data."""
-    from curate import commands
+) -> None:  # fmt: skip
+    """Type-check a recipe; forecast storage, batches, GPU-hours and cost; touches no data.
 
-    commands.print_plan(commands.read_recipe(recipe, sets), rows=rows, console=console())
+    Hours come from the last `curate bench` of these models on this device. What the cluster file
+    asks for and this machine does not have is refused.
+    """
+    from curate import commands, forecast_command
+
+    forecast_command.plan(
+        commands.read_recipe(recipe, sets), rows=rows, tokens=tokens, keep=keep, price=price,
+        storage_price=storage_price, bench=bench, cluster=_cluster(cluster, None), console=console(),
+    )  # fmt: skip
 
 
 @app.command()
@@ -116,7 +127,7 @@ def run(
     sets: Sets = None,
 ) -> None:
     """Run a recipe into an output directory; the same command resumes it."""
-    from curate import commands
+    from curate import commands, forecast_command
 
     shown, wanted = console(), commands.read_recipe(recipe, sets, tombstones)
     with _resumable():
@@ -125,6 +136,7 @@ def run(
             limit=commands.limit_of(recipe, limit), console=shown,
         )  # fmt: skip
     commands.print_end(outcome.manifest, wanted, to, shown)
+    forecast_command.print_speed(outcome, wanted, shown)
 
 
 @app.command()
@@ -164,7 +176,7 @@ def precompute(
     cluster: ClusterFile = None,
 ) -> None:  # fmt: skip
     """Encode a folder of pictures without licence stages; outputs say `licence: not audited`."""
-    from curate import commands
+    from curate import commands, forecast_command
 
     shown = console()
     recipe = commands.precompute_recipe(
@@ -185,6 +197,7 @@ def precompute(
             console=shown,
         )
     commands.print_counts(outcome.manifest, shown)
+    forecast_command.print_speed(outcome, recipe, shown)
 
 
 @app.command()

@@ -134,29 +134,6 @@ def limit_of(recipe: Path, limit: int | None) -> int | None:
     return plan.limit if plan else limit
 
 
-def print_plan(recipe: Recipe, *, rows: int | None, console: Console) -> None:
-    """Stages, resources and a storage forecast, without touching data."""
-    lines = recipe.check_columns()
-    console.print(
-        f"[bold]{recipe.name}[/]: {len(recipe.passes)} passes, columns check", highlight=False
-    )
-    for line in lines:
-        console.print(f"  {line}", highlight=False, soft_wrap=True)
-    console.print("resources a worker:", highlight=False)
-    for step in recipe.passes:
-        cpus = max(stage.needs.cpus for stage in step.stages)
-        gpus = max(stage.needs.gpus for stage in step.stages)
-        console.print(f"  {step.layer:<18}{cpus:g} CPU, {gpus:g} GPU", highlight=False)
-    console.print(
-        f"fingerprint {recipe.fingerprint()[:16]}, {recipe.shard_rows:,} rows a shard at most"
-    )
-    from curate.forecast import storage
-
-    console.print(f"storage for {rows or 1_000_000:,} rows that pass every filter:")
-    for name, size in storage(recipe, rows=rows or 1_000_000):
-        console.print(f"  {name:<18}{size / 1e9:,.3g} GB", highlight=False)
-
-
 def print_status(out: Path, console: Console) -> None:
     """What is done and what is to do in an output directory."""
     files = LocalFiles(out)

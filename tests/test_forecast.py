@@ -1,0 +1,386 @@
+"""Forecasts of storage, batches, hours and cost, and the ratio that a run tells at its end."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from bench_results import bench_result, model_folders, pipeline
+from pictures import file, scene
+from rich.console import Console
+
+from curate import forecast_command
+from curate.bench.result import BenchResult, save_bench
+from curate.cluster import Cluster
+from curate.engine import run_inline
+from curate.errors import EngineError, MissingInput, RecipeError
+from curate.forecast import ratio
+from curate.forecast.batches import batches
+from curate.forecast.bench import nearest_bench, read_bench, same_size, unlike
+from curate.forecast.hours import hours
+from curate.forecast.rows import Assumed, rows_of
+from curate.forecast.storage import storage
+from curate.models import Part
+from curate.recipe import Recipe, recipe_from
+from curate.store.dataset import Dataset
+from curate.store.record import PassRate
+
+SIZES = [[256, 256]]
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Results are kept here, not in the user's own cache."""
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path / "cache"))
+    return tmp_path / "cache"
+
+
+@pytest.fixture
+def real(tmp_path: Path) -> dict[Part, str]:
+    return model_folders(tmp_path / "models")
+
+
+def recipe(
+    models: Mapping[Part, str], folder: Path = Path("."), *, apart: bool = False,
+    sizes: list[list[int]] = SIZES, t5: dict[str, Any] | None = None,
+    vae: dict[str, Any] | None = None, barrier: bool = True,
+) -> Recipe:  # fmt: skip
+    """CLIP, T5 and VAE over a folder: in one pass, or CLIP apart with a threshold behind it."""
+    clip = {"kind": "clip_score", "model": models["clip"]}
+    others = [
+        {"kind": "t5", "model": models["t5"], **(t5 or {})},
+        {"kind": "vae", "model": models["vae"], **(vae or {})},
+    ]
+    judge = {"kind": "threshold", "column": "clip_score", "at_least": 0.1}
+    first = {
+        "layer": "images",
+        "stages": [
+            {"kind": "captions"}, {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"},
+            {"kind": "buckets", "sizes": sizes, "upscale": "allow"},
+        ],
+    }  # fmt: skip
+    together = [{"layer": "features/all", "stages": [clip, *others]}]
+    split = [
+        {"layer": "features/clip", "stages": [clip], **({"barrier": judge} if barrier else {})},
+        {"layer": "features/latents", "stages": others},
+    ]
+    value = {
+        "name": "forecast", "source": {"kind": "folder", "path": str(folder)},
+        "passes": [first, *(split if apart else together)],
+    }  # fmt: skip
+    return recipe_from(value, origin="test")
+
+
+def told(value: Recipe, *, cluster: Cluster | None = None, **given: Any) -> str:
+    """What `curate plan` prints."""
+    out = io.StringIO()
+    settings = {
+        "rows": 1_000_000, "tokens": 15.0, "keep": 1.0, "price": None, "storage_price": None,
+        "bench": None,
+    }  # fmt: skip
+    forecast_command.plan(
+        value, **(settings | given), cluster=cluster or Cluster(),
+        console=Console(file=out, width=200),
+    )  # fmt: skip
+    return out.getvalue()
+
+
+# --- storage and batches --------------------------------------------------------------------------
+def bytes_a_row(value: Recipe, layer: str = "features/all", **assumed: Any) -> float:
+    rows = 1000
+    return dict(storage(value, Assumed(rows=rows, **assumed)))[layer] / rows
+
+
+def test_storage_follows_from_the_form_that_each_stage_stores(real: dict[Part, str]) -> None:
+    plain = bytes_a_row(recipe(real))
+    clip, latent = 4 * 768 + 8, 2 * 8 * 32 * 32
+    assert plain == pytest.approx(15 * 4096 * 2 + latent + clip + 40)
+    int8 = bytes_a_row(recipe(real, t5={"store": "int8"}))
+    assert plain - int8 == pytest.approx(15 * (2 * 4096 - (4096 + 2 * 64)))
+    assert 15 * (4096 + 2 * 64) <= 65_000
+    mode = bytes_a_row(recipe(real, vae={"store": "mode"}))
+    assert plain - mode == pytest.approx(latent / 2)
+    assert bytes_a_row(recipe(real), tokens=30) - plain == pytest.approx(15 * 4096 * 2)
+    larger = bytes_a_row(recipe(real, sizes=[[256, 256], [512, 512]]))
+    assert larger - plain == pytest.approx(3 * latent)
+
+
+def test_storage_of_an_autoencoder_without_a_posterior(
+    real: dict[Part, str], tmp_path: Path
+) -> None:
+    import json
+
+    folder = tmp_path / "dc"
+    folder.mkdir()
+    config = {"_class_name": "AutoencoderDC", "latent_channels": 32,
+              "encoder_block_out_channels": [8] * 6}  # fmt: skip
+    (folder / "config.json").write_text(json.dumps(config))
+    (folder / "model.safetensors").write_bytes(b"not read")
+    both = [bytes_a_row(recipe(models)) for models in (real, {**real, "vae": str(folder)})]
+    assert both[0] - both[1] == pytest.approx(2 * 8 * 32 * 32 - 2 * 32 * 8 * 8)
+
+
+def test_rows_that_a_threshold_drops_reach_no_later_pass(real: dict[Part, str]) -> None:
+    assumed = Assumed(rows=1000, keep=0.3)
+    rows = rows_of(recipe(real, apart=True), assumed)
+    assert rows == {"images": 1000, "features/clip": 1000, "features/latents": pytest.approx(300)}
+    assert set(rows_of(recipe(real, apart=True, barrier=False), assumed).values()) == {1000.0}
+    apart = dict(storage(recipe(real, apart=True), assumed))
+    assert apart["features/latents"] == pytest.approx(
+        0.3 * dict(storage(recipe(real, apart=True), Assumed(rows=1000)))["features/latents"]
+    )
+
+
+def test_batches_are_those_of_the_stages(real: dict[Part, str]) -> None:
+    sizes = [[256, 256], [208, 304], [512, 512]]
+    value = recipe(real, sizes=sizes, t5={"pack_tokens": 4096}, vae={"batch_size": 64})
+    found = dict(batches(value, Assumed(tokens=15)))
+    assert found["features/all: vae"] == (
+        "64 pictures a batch of 208 × 304 … 256 × 256 (2 buckets), 16 pictures a batch of 512 × 512"
+    )
+    assert set(found) == {f"features/all: {kind}" for kind in ("clip_score", "t5", "vae")}
+    # 1,024 × 15 tokens in packs of at most 4,096: as few as hold them, equally full
+    assert "at most 4,096 tokens: 4 of 3,840" in found["features/all: t5"]
+
+
+# --- hours ----------------------------------------------------------------------------------------
+def test_hours_are_the_sum_of_times(real: dict[Part, str]) -> None:
+    bench = bench_result(real, pipeline=[])
+    each = 1 / 2800 + 1 / 4000 + 1 / 1600
+    overhead = 1 / 700 / each
+    found = hours(recipe(real), Assumed(rows=1_000_000), bench, devices=1)
+    assert found.overhead == pytest.approx(overhead)
+    assert found.device_hours == pytest.approx(1_000_000 / 700 / 3600)
+    assert found.wall_hours == found.device_hours
+    assert not found.measured_pipeline
+    apart = hours(recipe(real, apart=True), Assumed(rows=1_000_000, keep=0.3), bench, devices=1)
+    took = 1_000_000 / 2800 + 300_000 * (1 / 4000 + 1 / 1600)
+    assert apart.device_hours == pytest.approx(took * overhead / 3600)
+    assert apart.device_hours < 0.6 * found.device_hours
+
+
+def test_the_pipeline_counts_with_as_many_workers_as_there_are(real: dict[Part, str]) -> None:
+    bench = bench_result(real)
+    one = hours(recipe(real), Assumed(rows=1_000_000), bench, devices=1)
+    assert one.wall_hours == pytest.approx((1_000_000 / 665 + 36) / 3600)
+    assert one.device_hours == one.wall_hours
+    four = hours(recipe(real), Assumed(rows=1_000_000), bench, devices=4)
+    assert four.wall_hours == pytest.approx((1_000_000 / (4 * 655) + 36) / 3600)
+    assert four.device_hours == pytest.approx(4 * four.wall_hours)
+    few = bench_result(real, pipeline=[pipeline(2, 1310.0)])
+    assert hours(recipe(real), Assumed(), few, devices=1).overhead == pytest.approx(
+        1 / 655 / (1 / 2800 + 1 / 4000 + 1 / 1600)
+    )
+
+
+def test_t5_goes_with_tokens_and_the_vae_with_pixels(real: dict[Part, str]) -> None:
+    bench = bench_result(real)
+    value = recipe(real, sizes=[[512, 512]])
+    [step] = hours(value, Assumed(tokens=30), bench, devices=1).passes
+    assert step.rates == {"clip_score": 2800.0, "t5": 2000.0, "vae": 400.0}
+
+
+def test_a_bench_without_a_bare_loop_is_refused(real: dict[Part, str]) -> None:
+    with pytest.raises(RecipeError, match="no bare loop"):
+        hours(recipe(real), Assumed(), bench_result(real, bare=None), devices=1)
+
+
+# --- which bench ----------------------------------------------------------------------------------
+def test_the_nearest_and_newest_bench_of_the_device_is_taken(real: dict[Part, str]) -> None:
+    for given in (
+        {"px": 512}, {"px": 256, "device": "Other GPU"}, {"px": 256, "date": "2030-01-03"},
+        {"px": 256, "date": "2030-01-04", "bare": None},
+    ):  # fmt: skip
+        save_bench(bench_result(real, **given))
+    wide = recipe(real, sizes=[[208, 304], [256, 256]])
+    found = nearest_bench(wide, "Made-up GPU")
+    assert found is not None
+    assert (found.px, found.date, found.device.name) == (256, "2030-01-03", "Made-up GPU")
+    assert same_size(found, wide)
+    large = nearest_bench(recipe(real, sizes=[[640, 640]]), "Made-up GPU")
+    assert large is not None
+    assert large.px == 512
+    assert not same_size(large, recipe(real, sizes=[[640, 640]]))
+    assert nearest_bench(wide, "No such GPU") is None
+    assert nearest_bench(wide, None, kind="cpu") is None
+
+
+def test_a_bench_of_other_models_is_not_taken(real: dict[Part, str]) -> None:
+    save_bench(bench_result(real))
+    tiny: dict[Part, str] = dict.fromkeys(real, "builtin:tiny")
+    assert nearest_bench(recipe(tiny), None) is None
+    assert nearest_bench(recipe({**real, "vae": "builtin:tiny"}), None) is None
+
+
+def test_defaults_and_tokenizers_make_no_other_model(real: dict[Part, str]) -> None:
+    bench = bench_result(real)
+    same = bench.models["clip"].sizes.replace(
+        '"layers":12', '"layers":12,"heads":12,"hf_tokenizer_name":"here"'
+    )
+    assert same != bench.models["clip"].sizes
+    assert unlike(bench, {"clip": same}) == []
+    assert unlike(bench, {"clip": same.replace('"layers":24', '"layers":12')}) == ["clip"]
+    timm = bench.models["clip"].sizes.replace('"layers":24', '"timm_model_name":"vit"')
+    assert unlike(bench, {"clip": timm}) == ["clip"]
+
+
+def test_a_file_that_is_no_bench_is_named(tmp_path: Path) -> None:
+    with pytest.raises(MissingInput, match=r"nothing\.json"):
+        read_bench(tmp_path / "nothing.json")
+    (tmp_path / "other.json").write_text('{"benchmark": "removal"}')
+    with pytest.raises(RecipeError, match=r"other\.json is no result"):
+        read_bench(tmp_path / "other.json")
+
+
+# --- what plan prints -----------------------------------------------------------------------------
+def test_without_a_bench_plan_says_how_to_get_one(real: dict[Part, str]) -> None:
+    text = told(recipe(real), storage_price=0.02, price=3.0)
+    assert "no bench yet: run `curate bench`" in text
+    assert "GB" in text
+    assert "USD a month at 0.02 USD a GB" in text
+    assert "-hours," not in text
+    assert "USD a GPU-hour" not in text
+
+
+def test_plan_tells_hours_and_cost(real: dict[Part, str], tmp_path: Path) -> None:
+    place = tmp_path / "bench.json"
+    place.write_text(bench_result(real).model_dump_json())
+    elsewhere = Cluster(address="ray://there:10001", gpu_workers=2)
+    text = told(recipe(real), bench=place, price=3.0, cluster=elsewhere, rows=10_000_000)
+    wall = (10_000_000 / 1310 + 36) / 3600
+    assert f"{2 * wall:.3g} GPU-hours, {wall:.3g} hours on 2 GPUs" in text
+    assert f"{2 * wall * 3:,.2f} USD at 3 USD a GPU-hour" in text
+    assert "on Made-up GPU, 256 px, captions of 15 tokens" in text
+    assert "other dimensions" not in text
+    assert "the bench's of" not in text
+
+
+def test_plan_says_what_its_hours_rest_on(real: dict[Part, str], tmp_path: Path) -> None:
+    place = tmp_path / "bench.json"
+    place.write_text(bench_result(real, pipeline=[]).model_dump_json())
+    models = {**real, "vae": "builtin:tiny"}
+    text = told(recipe(models, sizes=[[512, 512]]), bench=place, keep=0.3)
+    assert "a vae model of other dimensions" in text
+    assert "buckets of 262,144 pixels, the bench's of 65,536" in text
+    assert "--keep saves nothing here" in text
+    assert "not in the bench" in text
+    assert "--keep saves nothing" not in told(recipe(real, apart=True), bench=place, keep=0.3)
+
+
+def test_plan_takes_the_kept_bench_of_this_device(real: dict[Part, str]) -> None:
+    from curate.bench.machine import device_facts
+
+    here = device_facts("auto")
+    save_bench(bench_result(real, device="Other GPU"))
+    assert "no bench yet" in told(recipe(real))
+    save_bench(bench_result(real, device=here.name, kind=here.kind))
+    assert f"on {here.name}" in told(recipe(real))
+
+
+def test_plan_refuses_what_cannot_be_scheduled(
+    real: dict[Part, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(forecast_command, "gpus_here", lambda: 2)
+    assert "2 with 1 CPU, 1 GPU each" in told(recipe(real), cluster=Cluster(gpu_workers=2))
+    with pytest.raises(EngineError, match="features/all wants 3 workers"):
+        told(recipe(real), cluster=Cluster(gpu_workers=3))
+
+
+@pytest.mark.parametrize("keep", [0.0, 1.5])
+def test_a_keep_that_is_no_share_is_refused(real: dict[Part, str], keep: float) -> None:
+    with pytest.raises(RecipeError, match="--keep"):
+        told(recipe(real), keep=keep)
+
+
+def test_a_recipe_without_encoders_has_no_hours(real: dict[Part, str]) -> None:
+    value = recipe(real)
+    only = value.model_copy(update={"passes": value.passes[:1]})
+    text = told(only)
+    assert "batches" not in text
+    assert "bench" not in text
+
+
+# --- the ratio ------------------------------------------------------------------------------------
+def pass_rate(per_second: float | None, **changes: Any) -> PassRate:
+    given: dict[str, Any] = {
+        "rows": 50_000, "seconds_total": 90.0, "startup_seconds": 20.0,
+        "steady_rows_per_second": per_second, "steady_seconds": 60.0, "gpu_busy": 0.96, "gpus": 1.0,
+        "workers": 1,
+    }  # fmt: skip
+    return PassRate(**(given | changes))
+
+
+def speed(
+    value: Recipe, rates: dict[str, PassRate], bench: BenchResult | None, **given: Any
+) -> str:
+    return "\n".join(ratio.speed_lines(value, rates, bench, given.get("tokens")))
+
+
+def test_the_ratio_of_one_pass_is_of_the_whole_bare_loop(real: dict[Part, str]) -> None:
+    bench, value = bench_result(real), recipe(real)
+    text = speed(value, {"features/all": pass_rate(665.0), "images": pass_rate(5000.0)}, bench)
+    assert "0.95 of a bare loop's 700" in text
+    assert "speed of light    0.95 of the bare loop, from the bench of 2030-01-02" in text
+    assert "GPU 96% busy" in text
+    assert "images" not in text
+    two = speed(value, {"features/all": pass_rate(1310.0, gpus=2.0, workers=2)}, bench)
+    assert "on 2 GPUs, 0.94 of" in two
+
+
+def test_the_ratio_of_passes_adds_their_times(real: dict[Part, str]) -> None:
+    bench = bench_result(real)
+    value = recipe(real, apart=True)
+    rates = {
+        "features/clip": pass_rate(2800 * 0.9, rows=100_000),
+        "features/latents": pass_rate(800.0, rows=30_000),
+    }
+    passes = ratio.reached(value, rates)
+    light = 100_000 / 2800 + 30_000 * (1 / 4000 + 1 / 1600)
+    taken = 100_000 / (2800 * 0.9) + 30_000 / 800
+    assert ratio.ratio(bench, passes) == pytest.approx(light / taken)
+
+
+def test_longer_captions_are_not_held_against_the_run(real: dict[Part, str]) -> None:
+    bench = bench_result(real)
+    assert ratio.bare_rate(bench, ["clip", "t5", "vae"]) == pytest.approx(700)
+    longer = ratio.bare_rate(bench, ["clip", "t5", "vae"], tokens=90.0)
+    assert 1 / longer == pytest.approx(1 / 700 + 5 / 4000)
+    assert ratio.bare_rate(bench, ["vae"], tokens=90.0) == pytest.approx(1600)
+
+
+def test_without_a_bench_the_run_says_how_busy_the_gpu_was(real: dict[Part, str]) -> None:
+    text = speed(recipe(real), {"features/all": pass_rate(665.0)}, None)
+    assert "665 rows/s on 1 GPU, GPU 96% busy" in text
+    assert "run `curate bench`" in text
+    assert "bare loop's" not in text
+    assert speed(recipe(real), {"features/all": pass_rate(None)}, None) == ""
+
+
+def test_a_run_tells_its_speed(tmp_path: Path) -> None:
+    """From pictures to the line, with the built-in models on a CPU."""
+    folder = tmp_path / "pictures"
+    folder.mkdir()
+    for number in range(6):
+        (folder / f"{number}.jpg").write_bytes(file(scene(number)))
+        (folder / f"{number}.txt").write_text(f"picture {number} of some shapes")
+    tiny: dict[Part, str] = {"clip": "builtin:tiny", "t5": "builtin:tiny", "vae": "builtin:tiny"}
+    value = recipe(tiny, folder, sizes=[[64, 64]]).model_copy(update={"shard_rows": 2})
+    outcome = run_inline(value, tmp_path / "out")
+    from curate.bench.machine import device_facts
+
+    here = device_facts("cpu")
+    out = io.StringIO()
+    forecast_command.print_speed(outcome, value, Console(file=out, width=200))
+    assert "run `curate bench`" in out.getvalue()
+    save_bench(bench_result(tiny, px=64, device=here.name, kind="cpu"))
+    out = io.StringIO()
+    forecast_command.print_speed(outcome, value, Console(file=out, width=200))
+    assert "of a bare loop's" in out.getvalue()
+    assert "from the bench of 2030-01-02" in out.getvalue()
+    passes = ratio.reached(value, outcome.rates)
+    tokens = ratio.tokens_of(Dataset.open(tmp_path / "out"), passes)
+    assert tokens is not None
+    assert 3 < tokens < 40
