@@ -76,3 +76,60 @@ def psnr(left: np.ndarray, right: np.ndarray) -> float:
         raise ValueError(f"{left.shape} is not {right.shape}")
     error = float(np.mean((left.astype(np.float64) - right.astype(np.float64)) ** 2))
     return float(10 * np.log10(255**2 / error)) if error else float("inf")
+
+
+def photo(width: int, height: int, seed: int = 3) -> Image.Image:
+    """A drawn scene with the grain and the uneven light of a photo."""
+    rng = np.random.default_rng(seed)
+    drawn = np.asarray(scene(seed, (width, height)), np.float64)
+    across = np.linspace(0.6, 1.1, width)[None, :, None]
+    down = np.linspace(1.05, 0.8, height)[:, None, None]
+    lit = drawn * across * down + rng.normal(0, 6, drawn.shape)
+    return Image.fromarray(lit.clip(0, 255).astype("u1"))
+
+
+def planted(width: int = 150, height: int = 106) -> dict[str, bytes]:
+    """One photo in every kind of file that a decoder may get wrong; all of them can be read."""
+    picture = photo(width, height)
+    grey, clear = picture.convert("L"), picture.copy()
+    clear.putalpha(grey)
+    deep = Image.fromarray(np.asarray(grey, np.uint16) * 257)
+    marked = grey.convert("LA")
+    turned = {f"turned {turn}": file(picture, exif=exif(turn)) for turn in range(1, 9)}
+    return turned | {
+        "4:4:4": file(picture, quality=95, subsampling="4:4:4"),
+        "4:2:2": file(picture, quality=95, subsampling="4:2:2"),
+        "4:2:0": file(picture, quality=95, subsampling="4:2:0"),
+        "progressive": file(picture, progressive=True),
+        "progressive 4:4:4": file(picture, progressive=True, subsampling="4:4:4"),
+        "restarts": file(picture, restart_marker_rows=1),
+        "grey": file(grey), "grey progressive": file(grey, progressive=True),
+        "rgb inside": file(picture, keep_rgb=True),
+        "cmyk": file(picture.convert("CMYK")),
+        "profile": file(picture, icc_profile=swapped_profile()),
+        "srgb profile": file(picture, icc_profile=srgb_profile()),
+        "comment": with_segment(file(picture), b"\xff\xfe\0\x08hello!"),
+        "after the end": file(picture) + b"\0\0trailing",
+        "16 bit": file(deep, "PNG"), "alpha": file(clear, "PNG"), "grey alpha": file(marked, "PNG"),
+        "palette": file(picture.quantize(64), "PNG"), "1 bit": file(picture.convert("1"), "PNG"),
+        "png profile": file(picture, "PNG", icc_profile=swapped_profile()),
+        "webp": file(picture, "WEBP", quality=90), "webp alpha": file(clear, "WEBP", lossless=True),
+        "gif": file(picture.quantize(32), "GIF"),
+    }  # fmt: skip
+
+
+def broken() -> dict[str, bytes]:
+    """Files that cannot be read."""
+    whole, coded = file(photo(150, 106)), file(photo(150, 106), "PNG")
+    return {
+        "empty": b"", "a page": b"<html></html>", "half": whole[: len(whole) // 2],
+        "no end": whole[:-2000], "head alone": whole[:400], "three bytes": whole[:3],
+        "no tables": whole[:2] + whole[whole.index(b"\xff\xc0") :],
+        "no frame": whole.replace(b"\xff\xc0", b"\xff\xfe", 1),
+        "png cut": coded[: len(coded) // 2], "zeros": b"\xff\xd8\xff" + bytes(400) + b"\xff\xd9",
+        "svg": b"<svg xmlns='http://www.w3.org/2000/svg'/>",
+    }  # fmt: skip
+
+
+def srgb_profile() -> bytes:
+    return ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()

@@ -11,23 +11,11 @@ from PIL import Image
 
 from curate.images import resample as module
 from curate.images.resample import Box, Filter, resample, rounded
-from tests.pictures import psnr, scene
+from tests.pictures import photo, psnr
 
 PILLOW: dict[str, Image.Resampling] = {
     "bicubic": Image.Resampling.BICUBIC, "bilinear": Image.Resampling.BILINEAR,
 }  # fmt: skip
-
-
-def photo(width: int, height: int, seed: int = 3) -> Image.Image:
-    """A drawn scene with the grain and the soft edges of a photo."""
-    rng = np.random.default_rng(seed)
-    drawn = np.asarray(scene(seed, (width, height)), np.float64)
-    light = (
-        np.linspace(0.6, 1.1, width)[None, :, None] * np.linspace(1.05, 0.8, height)[:, None, None]
-    )
-    return Image.fromarray(
-        (drawn * light + rng.normal(0, 6, drawn.shape)).clip(0, 255).astype("u1")
-    )
 
 
 def tensor(*pictures: Image.Image) -> torch.Tensor:
