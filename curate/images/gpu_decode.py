@@ -181,7 +181,6 @@ def _on_gpu(
     threads: int,
 ) -> tuple[torch.Tensor, list[int]]:  # fmt: skip
     """As `decode_crops`, on the current stream."""
-
     told = [plain(body) for body in bodies] if nvjpeg(device) else [None] * len(bodies)
     work = [Job(row, *job) for row, job in enumerate(zip(bodies, boxes, told, strict=True))]
     here = [job for job in work if job.told is not None and job.fits]
@@ -194,11 +193,16 @@ def _on_gpu(
     crops = _on_cpu([job.body for job in rest], [job.box for job in rest], size, threads)
     read = [(job.row, crop) for job, crop in zip(rest, crops, strict=True) if crop is not None]
     if read:
-        host = _stacked([crop for _, crop in read], size).pin_memory()
-        parts.append(([row for row, _ in read], host.to(device, non_blocking=True)))
+        host = _stacked([crop for _, crop in read], size)
+        parts.append(([row for row, _ in read], _sent(host, device)))
     if not parts:
         return _stacked([], size).to(device), []
     return _ordered(parts)
+
+
+def _sent(host: torch.Tensor, device: torch.device) -> torch.Tensor:
+    """A CPU tensor on the device, copied without waiting."""
+    return host.pin_memory().to(device, non_blocking=True) if device.type == "cuda" else host
 
 
 @dataclass(frozen=True, slots=True)
@@ -254,9 +258,12 @@ def _decoded(jobs: list[Job], size: tuple[int, int], device: torch.device) -> li
     try:
         return resized(jobs, _nvjpeg_pixels(jobs, device), size)
     except RuntimeError as error:  # torch.OutOfMemoryError is one
+        full = "out of memory" in str(error)
         _log.debug("nvJPEG refuses %d pictures: %s", len(jobs), _line(error))
-    torch.cuda.synchronize(device)  # the decoder may still write what was just given up
-    torch.cuda.empty_cache()
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)  # the decoder may still write what was just given up
+        if full:
+            torch.cuda.empty_cache()
     if len(jobs) == 1:
         return []
     half = len(jobs) // 2
@@ -323,8 +330,5 @@ def _ordered(parts: Sequence[Part]) -> tuple[torch.Tensor, list[int]]:
     crops = parts[0][1] if len(parts) == 1 else torch.cat([crops for _, crops in parts])
     order = sorted(range(len(rows)), key=rows.__getitem__)
     if order != list(range(len(rows))):
-        places = torch.tensor(order)
-        if crops.is_cuda:
-            places = places.pin_memory().to(crops.device, non_blocking=True)
-        crops = crops.index_select(0, places)
+        crops = crops.index_select(0, _sent(torch.tensor(order), crops.device))
     return crops, sorted(rows)
