@@ -13,6 +13,7 @@ from contextvars import ContextVar
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -78,7 +79,7 @@ def decode_threads() -> int:
 class _Pictures:
     """The columns of a table that decoding needs; bytes stay where Arrow has them."""
 
-    bodies: pa.ChunkedArray
+    bodies: list[memoryview | None]
     boxes: list[list[int] | None]
     buckets: list[tuple[int | None, int | None]]
     keys: list[str] | None
@@ -88,7 +89,7 @@ class _Pictures:
         widths, heights = (table[f.name].to_pylist() for f in (c.BUCKET_WIDTH, c.BUCKET_HEIGHT))
         named = c.KEY.name in table.column_names
         return cls(
-            bodies=pc.struct_field(table[c.IMAGE.name], "bytes"),  # null where the struct is
+            bodies=_views(pc.struct_field(table[c.IMAGE.name], "bytes")),  # null where its row is
             boxes=table[c.CROP_BOX.name].to_pylist(),
             buckets=list(zip(widths, heights, strict=True)),
             keys=table[c.KEY.name].to_pylist() if named else None,
@@ -96,17 +97,16 @@ class _Pictures:
 
     def rows_of_buckets(self) -> dict[Bucket, list[int]]:
         """Rows with bytes, a box and a bucket, by bucket."""
-        told = pc.fill_null(pc.greater(pc.binary_length(self.bodies), 0), False).to_pylist()
         found: dict[Bucket, list[int]] = {}
         for row, (width, height) in enumerate(self.buckets):
             box = self.boxes[row]
             whole = box is not None and None not in box
-            if told[row] and whole and (width or 0) > 0 and (height or 0) > 0:
+            if self.bodies[row] and whole and (width or 0) > 0 and (height or 0) > 0:
                 found.setdefault((width or 0, height or 0), []).append(row)
         return found
 
     def body(self, row: int) -> memoryview:
-        return memoryview(self.bodies[row].as_buffer())
+        return self.bodies[row] or memoryview(b"")
 
     def box(self, row: int) -> IntBox:
         left, top, right, bottom = self.boxes[row] or (0, 0, 0, 0)
@@ -115,6 +115,25 @@ class _Pictures:
     def name(self, row: int, bucket: Bucket, device: torch.device) -> Name | None:
         """What a row's pixels are shared by; None where the table has no keys."""
         return None if self.keys is None else (self.keys[row], bucket, self.box(row), str(device))
+
+
+def _views(column: pa.ChunkedArray) -> list[memoryview | None]:
+    """Each value of a binary column where it lies, None for a null; a scalar would be a copy."""
+    views: list[memoryview | None] = []
+    for chunk in column.chunks:
+        if not len(chunk):  # may have no buffers at all
+            continue
+        _, ends, values = chunk.buffers()
+        width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
+        places = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
+        data = memoryview(values or b"")
+        views += [
+            data[start:end] if there else None
+            for start, end, there in zip(
+                places, places[1:], chunk.is_valid().to_pylist(), strict=False
+            )
+        ]
+    return views
 
 
 def _batch(
