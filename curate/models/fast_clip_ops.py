@@ -99,7 +99,7 @@ def _attend_by_kernel(qkv: torch.Tensor, tokens: int, heads: int) -> torch.Tenso
     rows, width = qkv.shape[0], qkv.shape[1] // 3
     inner = width // heads
     out = qkv.new_empty(rows, width)
-    keys = KEYS if (tokens - 1) % KEYS == 0 else min(KEYS, 64)
+    keys = KEYS if (tokens - 1) % KEYS == 0 and inner <= 64 else min(KEYS, 64)
     _kernels().attend[(-(-tokens // QUERIES), heads, rows // tokens)](
         qkv, out, inner**-0.5 * math.log2(math.e), tokens=tokens, heads=heads, width=inner,
         queries=QUERIES, keys=keys, num_warps=ATTENTION_WARPS, num_stages=ATTENTION_STAGES,
