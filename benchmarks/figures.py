@@ -3,7 +3,7 @@
     python -m benchmarks.figures
 
 Rewrites each block `<!-- figures: NAME VIEW -->` … `<!-- /figures -->` from `results/NAME.json`, a
-result of `curate bench`; `goals` and `roofline` take what they need from all of them.
+result of `curate bench`; `goals`, `scaling` and `roofline` take what they need from all of them.
 """
 
 from __future__ import annotations
@@ -82,10 +82,9 @@ def block(name: str, view: str | None, results: Results) -> list[str]:
     from benchmarks.goals import goals
     from benchmarks.roofline import caption
 
-    if name == "goals":
-        return goals(results)
-    if name == "roofline":
-        return caption(results)
+    of_all = {"goals": goals, "roofline": caption, "scaling": scaling}
+    if name in of_all:
+        return of_all[name](results)
     result = results.get(name)
     if result is None:
         return [f"Not run yet: no `benchmarks/results/{name}.json`."]
@@ -111,6 +110,18 @@ def percent(value: float | None) -> str:
     return "–" if value is None else f"{value:.1%}"
 
 
+def scaling(results: Results) -> list[str]:
+    """Every run with more workers than one, beside the same run with the fewest."""
+    rows = [
+        [f"`{name}`", f"{result.px} px", workers, f"{times:.2f}"]
+        for name, result in results.items()
+        for workers, times in result.scaling.items()
+    ]
+    if not rows:
+        return ["Not run yet: no result in `benchmarks/results` has more workers than one."]
+    return table(["run", "pictures", "workers", "times one worker"], rows)
+
+
 # --- views ----------------------------------------------------------------------------------------
 def run(result: BenchResult) -> list[str]:
     """When, where, on what and over which data."""
@@ -122,7 +133,7 @@ def run(result: BenchResult) -> list[str]:
     versions = ", ".join(f"{name} {version}" for name, version in result.versions.items())
     lines = [
         f"{device.count} × {device.name}, {device.cores} CPU cores, {device.host_memory_gib:.0f} GiB; "
-        f"{result.date}, commit `{result.commit}`; {versions}.",
+        f"{result.date[:10]}, commit `{result.commit}`; {versions}.",
         f"{result.px} px; {models}; {data.rows:,} rows of {data.pictures:,} different JPEGs "
         f"({data.picture_pixels / 1e6:.2f} Mpx, {data.picture_bytes / 1e3:.0f} kB, {data.jpeg}), "
         f"{data.captions} captions of {data.caption_tokens:.3g} tokens.",

@@ -112,7 +112,7 @@ def caption(results: Mapping[str, BenchResult]) -> list[str]:
     runs = chosen(results)
     if not points(runs):
         return ["Not run yet: the plot is drawn from `benchmarks/results/*.json`."]
-    device, dates = runs[0].device.name, sorted({run.date for run in runs})
+    device, dates = runs[0].device.name, sorted({run.date[:10] for run in runs})
     return [f"![Roofline of the encoders on {device}, {', '.join(dates)}](roofline.svg)"]
 
 

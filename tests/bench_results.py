@@ -59,7 +59,7 @@ def pipeline(workers: int, per_second: float) -> dict[str, Any]:
 
 def bench_result(
     models: Mapping[Part, str], *, px: int = 256, device: str = "Made-up GPU", kind: str = "cuda",
-    date: str = "2030-01-02", **changes: Any,
+    date: str = "2030-01-02T03:04:05+00:00", **changes: Any,
 ) -> BenchResult:  # fmt: skip
     """A whole result; `changes` replace fields."""
     scale = (px / 256) ** 2

@@ -191,14 +191,18 @@ def test_a_bench_without_a_bare_loop_is_refused(real: dict[Part, str]) -> None:
 # --- which bench ----------------------------------------------------------------------------------
 def test_the_nearest_and_newest_bench_of_the_device_is_taken(real: dict[Part, str]) -> None:
     for given in (
-        {"px": 512}, {"px": 256, "device": "Other GPU"}, {"px": 256, "date": "2030-01-03"},
-        {"px": 256, "date": "2030-01-04", "bare": None},
+        {"px": 512}, {"px": 256, "device": "Other GPU"}, {"px": 256, "date": "2030-01-03T00:00:00+00:00"},
+        {"px": 256, "date": "2030-01-04T00:00:00+00:00", "bare": None},
     ):  # fmt: skip
         save_bench(bench_result(real, **given))
     wide = recipe(real, sizes=[[208, 304], [256, 256]])
     found = nearest_bench(wide, "Made-up GPU")
     assert found is not None
-    assert (found.px, found.date, found.device.name) == (256, "2030-01-03", "Made-up GPU")
+    assert (found.px, found.date, found.device.name) == (
+        256,
+        "2030-01-03T00:00:00+00:00",
+        "Made-up GPU",
+    )
     assert same_size(found, wide)
     large = nearest_bench(recipe(real, sizes=[[640, 640]]), "Made-up GPU")
     assert large is not None
@@ -384,3 +388,21 @@ def test_a_run_tells_its_speed(tmp_path: Path) -> None:
     tokens = ratio.tokens_of(Dataset.open(tmp_path / "out"), passes)
     assert tokens is not None
     assert 3 < tokens < 40
+
+
+def test_the_command_line_passes_every_option_on() -> None:
+    from typer.testing import CliRunner
+
+    from curate.cli import app
+
+    bench = Path(__file__).parent / "fixtures" / "bench_cpu.json"
+    options = ["--rows", "5000", "--bench", str(bench), "--price", "0.5", "--storage-price", "0.02",
+               "--tokens", "29", "--keep", "0.5"]  # fmt: skip
+    done = CliRunner().invoke(app, ["plan", "demo", *options])
+    assert done.exit_code == 0, done.output
+    text = done.output.replace("\n", " ")
+    assert "storage for 5,000 rows" in text
+    assert "USD a month at 0.02" in text
+    assert "captions of 29" in text
+    assert "2,500 rows, t5" in text
+    assert "at 0.5 USD a worker-hour" in text

@@ -36,7 +36,16 @@ def _packs(stage: T5Stage, rows: int, tokens: float) -> str:
 
 
 def _pictures(stage: Encoder, sizes: list[tuple[int, int]]) -> str:
-    """Pictures a batch, buckets of equal batches told together."""
+    """Pictures a batch, buckets of equal batches told together; CLIP fills its own over all buckets."""
+    told = _by_bucket(stage, sizes)
+    return (
+        f"{stage.batch_size:,} a batch over all buckets, from {told}"
+        if stage.part == "clip"
+        else told
+    )
+
+
+def _by_bucket(stage: Encoder, sizes: list[tuple[int, int]]) -> str:
     if not sizes:
         return f"{stage.batch_size:,} pictures of 256 × 256 a batch, fewer of larger ones"
     parts = []

@@ -22,7 +22,9 @@ SAME_AREA: Final = 0.1
 def read_bench(path: Path) -> BenchResult:
     """A result that `curate bench` wrote; raises MissingInput or RecipeError if it is none."""
     if not path.is_file():
-        raise MissingInput(f"bench {path} does not exist; `curate bench --json FILE` writes one")
+        raise MissingInput(
+            f"bench {path} does not exist; `curate bench --out FILE.json` writes one"
+        )
     try:
         return BenchResult.model_validate_json(path.read_bytes())
     except ValidationError as error:

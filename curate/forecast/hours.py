@@ -76,7 +76,7 @@ def bare_of(bench: BenchResult) -> BareRates:
     """The bench's bare loop; raises RecipeError if it was not run."""
     if bench.bare is None:
         raise RecipeError(
-            f"the bench of {bench.date} on {bench.device.name} has no bare loop, from which times "
+            f"the bench of {bench.date[:10]} on {bench.device.name} has no bare loop, from which times "
             "are forecast: run `curate bench` with it"
         )
     return bench.bare

@@ -61,7 +61,7 @@ def hour_lines(
     told = hours(recipe, assumed, bench, devices=devices)
     unit = "GPU" if bench.device.kind == "cuda" else "worker"
     yield (
-        f"{unit}-hours from the bench of {bench.date} on {bench.device.name}, {bench.px} px, captions "
+        f"{unit}-hours from the bench of {bench.date[:10]} on {bench.device.name}, {bench.px} px, captions "
         f"of {bench.data.caption_tokens:.3g} tokens:"
     )
     for step in told.passes:

@@ -102,7 +102,7 @@ def speed_lines(
     whole = ratio(bench, passes, tokens=tokens) or 0.0
     yield _line(
         "speed of light",
-        f"{whole:.2f} of the bare loop, from the bench of {bench.date} on {bench.device.name} at "
+        f"{whole:.2f} of the bare loop, from the bench of {bench.date[:10]} on {bench.device.name} at "
         f"{bench.px} px",
     )
 

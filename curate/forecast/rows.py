@@ -70,7 +70,7 @@ def bucket_sizes(recipe: Recipe) -> list[tuple[int, int]]:
         for step in recipe.passes
         for stage in step.stages
         if isinstance(stage, Buckets)
-        for size in stage.sizes
+        for size in stage.buckets
     }
     return sorted(found, key=lambda size: (size[0] * size[1], size))
 
