@@ -13,7 +13,7 @@ from pydantic import ValidationError
 from curate import columns as c
 from curate.stage import Stage, apply
 from curate.stages.aspect import Aspect
-from curate.stages.buckets import Buckets
+from curate.stages.buckets import Buckets, sizes_of
 from curate.stages.captions import Captions
 from curate.stages.resolution import Resolution
 
@@ -112,6 +112,108 @@ def test_a_crop_box_lies_in_the_picture_and_has_the_bucket_aspect(
         for other_width, other_height in buckets:
             best = min(best, _stretch(width, height, other_width, other_height))
         assert _stretch(width, height, row["bucket_width"], row["bucket_height"]) == best
+
+
+# --- buckets said by a base -----------------------------------------------------------------------
+def test_a_base_gives_the_usual_buckets() -> None:
+    assert Buckets(base=256).buckets == ((192, 320), (256, 256), (320, 192))
+    assert Buckets(base=512).buckets == (
+        (384, 640), (448, 576), (512, 512), (576, 448), (640, 384),
+    )  # fmt: skip
+    assert Buckets(base=1024).buckets == (
+        (768, 1344), (832, 1216), (896, 1152), (960, 1088), (1024, 1024), (1088, 960),
+        (1152, 896), (1216, 832), (1344, 768),
+    )  # fmt: skip
+    assert len(Buckets(base=1024, max_ratio=4.0).buckets) == 17
+    assert len(Buckets(base=512, step=8).buckets) == 37
+    both = Buckets(base=(512, 256, 512)).buckets
+    assert both == tuple(sorted({*Buckets(base=256).buckets, *Buckets(base=512).buckets}))
+    assert Buckets(base=256, max_ratio=1.0).buckets == ((256, 256),)
+
+
+@given(
+    st.integers(1, 40), st.sampled_from([1, 8, 16, 32, 64, 100]), st.floats(1.0, 12.0),
+)  # fmt: skip
+def test_the_buckets_of_a_base_are_symmetric_bounded_and_cannot_grow(
+    steps: int, step: int, max_ratio: float
+) -> None:
+    base = steps * step
+    found = sizes_of(base, step, max_ratio)
+    assert found == tuple(sorted(set(found))) and (base, base) in found
+    assert {(height, width) for width, height in found} == set(found)
+    for width, height in found:
+        assert width % step == 0 == height % step
+        assert max(width, height) <= max_ratio * min(width, height)
+        assert width * height <= base * base < min(width, height) * (max(width, height) + step)
+    shorts = [min(size) for size in found if size[0] >= size[1]]
+    assert len(shorts) == len(set(shorts))
+    for short in range(step, base, step):  # none that may be there is left out
+        long = base * base // (short * step) * step
+        assert ((long, short) in found) is (long <= max_ratio * short)
+
+
+def test_of_several_bases_the_largest_that_is_filled_is_taken() -> None:
+    stage = Buckets(base=(256, 512, 1024))
+    sizes: list[Size] = [
+        (4000, 3000), (1024, 1024), (900, 1100), (600, 512), (511, 511), (256, 256), (255, 300),
+        (1344, 768), (1343, 768), (400, 100), (None, 9),
+    ]  # fmt: skip
+    rows = run(stage, sizes)
+    assert [(r["bucket_width"], r["bucket_height"]) for r in rows] == [
+        (1152, 896), (1024, 1024), (448, 576), (576, 448), (256, 256), (256, 256), (None, None),
+        (1344, 768), (640, 384), (None, None), (None, None),
+    ]  # fmt: skip
+    assert rows[2]["crop_box"] == [22, 0, 878, 1100]
+    assert rows[6]["measured_value"] == 255 / 256 and rows[6]["reason"] == "too_small"
+    free = run(Buckets(base=(256, 512, 1024), upscale="allow"), sizes)
+    assert (free[6]["bucket_width"], free[6]["bucket_height"]) == (256, 256)
+    assert (free[9]["bucket_width"], free[9]["bucket_height"]) == (320, 192)
+    assert free[0] | {"crop_box": None} == rows[0] | {"crop_box": None}
+
+
+@given(st.lists(st.tuples(st.integers(1, 3000), st.integers(1, 3000)), min_size=1, max_size=20))
+def test_no_picture_is_enlarged_while_a_smaller_base_would_do(sizes: list[Size]) -> None:
+    bases = (128, 256, 512)
+    together = run(Buckets(base=bases), sizes)
+    alone = {base: run(Buckets(base=base), sizes) for base in bases}
+    for at, row in enumerate(together):
+        kept = [base for base in bases if alone[base][at]["verdict"] is None]
+        wanted = alone[max(kept, default=128)][at]
+        assert row == wanted
+
+
+@pytest.mark.parametrize(
+    ("settings", "told"),
+    [
+        ({}, "by sizes"), ({"sizes": [[64, 64]], "base": 64}, "or by base"),
+        ({"sizes": []}, "by sizes"), ({"base": []}, "at least 1 item"),
+        ({"base": 100}, "base 100 is not a multiple of step 64"),
+        ({"base": [128, 96]}, "base 96 is not a multiple"),
+        ({"base": 64, "step": 128}, "base 64 is not a multiple"),
+        ({"base": 1024, "step": 2}, "at most 256 times"),
+        ({"sizes": [[64, 64]], "step": 32}, "step and max_ratio go with base"),
+        ({"sizes": [[64, 64]], "max_ratio": 3.0}, "step and max_ratio go with base"),
+        ({"base": 64, "max_ratio": 0.5}, "max_ratio"), ({"base": 0}, "base"),
+        ({"base": 64, "max_ratio": float("inf")}, "max_ratio"),
+    ],
+)  # fmt: skip
+def test_buckets_are_said_in_one_way(settings: dict[str, Any], told: str) -> None:
+    with pytest.raises(ValidationError, match=told):
+        Buckets.model_validate(settings)
+
+
+def test_listed_buckets_keep_their_identity_and_a_base_has_its_own() -> None:
+    listed = Buckets(sizes=((256, 256), (320, 192)))
+    assert listed.identity() == {
+        "kind": "buckets", "sizes": [[256, 256], [320, 192]], "upscale": "reject",
+        "version": listed.version,
+    }  # fmt: skip
+    said = Buckets(base=512).identity()
+    assert (said["base"], said["step"], said["max_ratio"]) == (512, 64, 2.0)
+    assert "sizes" not in said and said != Buckets(base=512, step=32).identity()
+    for stage in (listed, Buckets(base=(256, 512))):
+        assert Buckets.model_validate(stage.model_dump(mode="json")) == stage
+        assert Buckets.model_validate_json(stage.model_dump_json()) == stage
 
 
 def _stretch(width: int, height: int, bucket_width: int, bucket_height: int) -> float:
