@@ -74,6 +74,8 @@ def devices(cluster: Cluster, recipe: Recipe, kind: str) -> float:
     """GPUs (or CPU workers, for a bench of a CPU) that encode; one where nothing says how many."""
     if kind != "cuda":
         return float(cluster.workers)
+    if not cluster.gpus_per_worker:
+        return 1.0
     if cluster.gpu_workers is not None:
         return cluster.gpu_workers * cluster.gpus_per_worker
     if cluster.address is not None or not gpus_here():

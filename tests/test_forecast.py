@@ -25,6 +25,7 @@ from curate.forecast.rows import Assumed, rows_of
 from curate.forecast.storage import storage
 from curate.models import Part
 from curate.recipe import Recipe, recipe_from
+from curate.stages.buckets import Buckets
 from curate.store.dataset import Dataset
 from curate.store.record import PassRate
 
@@ -144,6 +145,19 @@ def test_batches_are_those_of_the_stages(real: dict[Part, str]) -> None:
     assert set(found) == {f"features/all: {kind}" for kind in ("clip_score", "t5", "vae")}
     # 1,024 × 15 tokens in packs of at most 4,096: as few as hold them, equally full
     assert "at most 4,096 tokens: 4 of 3,840" in found["features/all: t5"]
+
+
+def test_buckets_of_a_base_count_like_listed_ones(real: dict[Part, str]) -> None:
+    value = recipe(real)
+    stages = [
+        Buckets(base=512) if stage.kind == "buckets" else stage for stage in value.passes[0].stages
+    ]
+    first = value.passes[0].model_copy(update={"stages": stages})
+    value = value.model_copy(update={"passes": [first, *value.passes[1:]]})
+    assert bytes_a_row(value) == bytes_a_row(recipe(real, sizes=[[512, 512]]))
+    told = dict(batches(value, Assumed()))["features/all: vae"]
+    assert "512 × 512" in told
+    assert "buckets)" in told
 
 
 # --- hours ----------------------------------------------------------------------------------------
@@ -291,6 +305,22 @@ def test_plan_refuses_what_cannot_be_scheduled(
     assert "2 with 1 CPU, 1 GPU each" in told(recipe(real), cluster=Cluster(gpu_workers=2))
     with pytest.raises(EngineError, match="features/all wants 3 workers"):
         told(recipe(real), cluster=Cluster(gpu_workers=3))
+
+
+@pytest.mark.parametrize(
+    ("given", "found"),
+    [
+        ({}, 2.0), ({"gpu_workers": 3}, 3.0), ({"gpu_workers": 3, "gpus_per_worker": 0.5}, 1.5),
+        ({"gpu_workers": 3, "gpus_per_worker": 0}, 1.0), ({"address": "ray://there:10001"}, 1.0),
+        ({"address": "ray://there:10001", "gpu_workers": 16}, 16.0),
+    ],
+)  # fmt: skip
+def test_gpus_are_those_of_the_cluster_file(
+    real: dict[Part, str], monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], found: float
+) -> None:
+    monkeypatch.setattr(forecast_command, "gpus_here", lambda: 2)
+    assert forecast_command.devices(Cluster(**given), recipe(real), "cuda") == found
+    assert forecast_command.devices(Cluster(workers=5, **given), recipe(real), "cpu") == 5.0
 
 
 @pytest.mark.parametrize("keep", [0.0, 1.5])
