@@ -9,7 +9,9 @@ from typing import Any
 
 from curate.bench.result import BenchResult, sizes_of
 from curate.models import Part, resolve
+from curate.recipe import Recipe, recipe_from
 
+SIZES = [[256, 256]]
 CONFIGS: Mapping[Part, tuple[str, dict[str, Any]]] = {
     "t5": ("config.json", {
         "model_type": "t5", "d_model": 4096, "d_ff": 10240, "d_kv": 64, "num_heads": 64,
@@ -105,3 +107,34 @@ def bench_result(
         ],
     }  # fmt: skip
     return BenchResult.model_validate(value | changes)
+
+
+def recipe(
+    models: Mapping[Part, str], folder: Path = Path("."), *, apart: bool = False,
+    sizes: list[list[int]] = SIZES, t5: dict[str, Any] | None = None,
+    vae: dict[str, Any] | None = None, barrier: bool = True,
+) -> Recipe:  # fmt: skip
+    """CLIP, T5 and VAE over a folder: in one pass, or CLIP apart with a threshold behind it."""
+    clip = {"kind": "clip_score", "model": models["clip"]}
+    others = [
+        {"kind": "t5", "model": models["t5"], **(t5 or {})},
+        {"kind": "vae", "model": models["vae"], **(vae or {})},
+    ]
+    judge = {"kind": "threshold", "column": "clip_score", "at_least": 0.1}
+    first = {
+        "layer": "images",
+        "stages": [
+            {"kind": "captions"}, {"kind": "read_file", "root": str(folder)}, {"kind": "inspect"},
+            {"kind": "buckets", "sizes": sizes, "upscale": "allow"},
+        ],
+    }  # fmt: skip
+    together = [{"layer": "features/all", "stages": [clip, *others]}]
+    split = [
+        {"layer": "features/clip", "stages": [clip], **({"barrier": judge} if barrier else {})},
+        {"layer": "features/latents", "stages": others},
+    ]
+    value = {
+        "name": "forecast", "source": {"kind": "folder", "path": str(folder)},
+        "passes": [first, *(split if apart else together)],
+    }  # fmt: skip
+    return recipe_from(value, origin="test")
