@@ -53,16 +53,55 @@ def fit(
     inside = pixels[:, top:bottom, left:right]
     if (right - left, bottom - top) == (width, height):
         return np.ascontiguousarray(inside.permute(1, 2, 0).numpy())
+    found = _shrunk(inside, width, height)
+    both = right - left < columns and bottom - top < rows
+    for axis, edge, place in _edges(box, (columns, rows), (width, height)):
+        found[place] = _strip(pixels, edge, found[place].shape, None if both else axis)
+    return found
+
+
+def _shrunk(pixels: torch.Tensor, width: int, height: int) -> Pixels:
+    """uint8 [3, H, W] of any strides to [height, width, 3], by torch's own antialiasing."""
     import torch
 
+    solid = pixels.permute(1, 2, 0).contiguous()[None]  # in this order torch is fastest
     resized = torch.nn.functional.interpolate(
-        inside[None], size=(height, width), mode="bicubic", antialias=True
-    )[0]
-    found = np.ascontiguousarray(resized.permute(1, 2, 0).numpy())
-    for edge, place in _edges(box, (columns, rows), (width, height)):
-        wide, high = place[1].stop - place[1].start, place[0].stop - place[0].start
-        found[place] = rounded(resample(pixels[None], width=wide, height=high, box=edge))[0].numpy()
-    return found
+        solid.permute(0, 3, 1, 2), size=(height, width), mode="bicubic", antialias=True
+    )
+    return np.ascontiguousarray(resized[0].permute(1, 2, 0).numpy())
+
+
+def _strip(
+    pixels: torch.Tensor, edge: Box, shape: tuple[int, ...], axis: int | None
+) -> Pixels:  # fmt: skip
+    """A strip of the target that also sees the pixels beside it across `axis` (1: left and right).
+
+    Along the strip torch resizes, since nothing lies beyond its ends; `axis` None: something does.
+    Columns come before rows, as in Pillow, so that it clips and rounds alike between them.
+    """
+    high, wide, _ = shape
+    left, top, right, bottom = edge
+    if axis is None:
+        return _made(pixels, wide, high, edge)
+    if axis == 1:
+        part = pixels[:, int(top) : int(bottom)]
+        few = _made(part, wide, part.shape[1], (left, 0.0, right, bottom - top))
+        return _shrunk(_planes(few), wide, high)
+    beside = REACH * max((bottom - top) / high, 1.0) + 1.0
+    first, end = max(0, math.floor(top - beside)), math.ceil(bottom + beside)
+    part = pixels[:, first:end, int(left) : int(right)]
+    few = _shrunk(part, wide, part.shape[1])
+    return _made(_planes(few), wide, high, (0.0, top - first, float(wide), bottom - first))
+
+
+def _made(pixels: torch.Tensor, width: int, height: int, box: Box) -> Pixels:
+    return rounded(resample(pixels[None], width=width, height=height, box=box))[0].numpy()
+
+
+def _planes(pixels: Pixels) -> torch.Tensor:
+    import torch
+
+    return torch.from_numpy(pixels).permute(2, 0, 1)
 
 
 def decoded(body: bytes | memoryview) -> torch.Tensor:
@@ -122,25 +161,25 @@ def jpeg_reader() -> Callable[[torch.Tensor], torch.Tensor] | None:
 
 def _edges(
     box: Sequence[int], picture: tuple[int, int], target: tuple[int, int]
-) -> Iterator[tuple[Box, tuple[slice, slice]]]:
-    """Strips of the target that also see pixels beside the box: their box, their rows and columns."""
+) -> Iterator[tuple[int, Box, tuple[slice, slice]]]:
+    """Strips of the target that see pixels beside the box: axis, their box, their rows and columns."""
     left, top, right, bottom = box
     width, height = target
-    across, wide = _strip(right - left, width)
-    down, high = _strip(bottom - top, height)
+    across, wide = _reach(right - left, width)
+    down, high = _reach(bottom - top, height)
     every = slice(0, height), slice(0, width)
     if left > 0:
-        yield (left, top, left + across, bottom), (every[0], slice(0, wide))
+        yield 1, (left, top, left + across, bottom), (every[0], slice(0, wide))
     if right < picture[0]:
-        yield (right - across, top, right, bottom), (every[0], slice(width - wide, width))
+        yield 1, (right - across, top, right, bottom), (every[0], slice(width - wide, width))
     if top > 0:
-        yield (left, top, right, top + down), (slice(0, high), every[1])
+        yield 0, (left, top, right, top + down), (slice(0, high), every[1])
     if bottom < picture[1]:
-        yield (left, bottom - down, right, bottom), (slice(height - high, height), every[1])
+        yield 0, (left, bottom - down, right, bottom), (slice(height - high, height), every[1])
 
 
-def _strip(length: int, size: int) -> tuple[float, int]:
-    """How far a strip reaches into the box, in pixels of the picture and of the target."""
+def _reach(length: int, size: int) -> tuple[float, int]:
+    """How far a strip goes into the box, in pixels of the picture and of the target."""
     scale = length / size
     count = min(size, math.ceil(REACH * max(scale, 1.0) / scale - 0.5))
     return count * scale, count
