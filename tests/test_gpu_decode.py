@@ -86,6 +86,12 @@ def test_chunks_hold_every_picture_once_and_no_more_pixels_than_fit(
     assert all(len(chunk) == 1 or sum(job.pixels for job in chunk) <= most for chunk in found)
 
 
+def test_broken_files_are_unreadable_on_the_cpus_own_path() -> None:
+    for body in broken().values():
+        with pytest.raises(DAMAGE):
+            crop_to_bucket(body, BOX, *SIZE)
+
+
 # --- a GPU's path, played on a CPU -----------------------------------------------------------------
 def smoothing(full: int, shared: int) -> np.ndarray:
     """libjpeg's chroma filter as a matrix: 3/4 of the own value, 1/4 of the nearer neighbour."""
@@ -356,6 +362,29 @@ def test_threads_decode_beside_each_other_without_mixing_pictures() -> None:
 
 
 @gpu
+def test_without_nvjpeg_the_cpu_decodes_and_the_log_says_so_once(
+    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    import torchvision.io
+
+    def missing(*_: object, **__: object) -> None:
+        raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
+
+    monkeypatch.setattr(torchvision.io, "decode_jpeg", missing)
+    gpu_decode._probe.cache_clear()
+    try:
+        with caplog.at_level(logging.WARNING):
+            for _ in range(2):
+                crops, rows = decode_crops([KINDS["4:4:4"]], [BOX], SIZE, GPU)
+    finally:
+        monkeypatch.undo()
+        gpu_decode._probe.cache_clear()
+    assert rows == [0] and crops.device == GPU
+    assert [r.message.count("not compiled with nvJPEG") for r in caplog.records] == [1]
+    assert np.array_equal(crops[0].cpu().numpy(), crop_to_bucket(KINDS["4:4:4"], BOX, *SIZE))
+
+
+@gpu
 def test_garbage_behind_a_plain_header_neither_raises_nor_spoils_its_neighbours() -> None:
     good = file(photo(150, 106), quality=95, subsampling="4:4:4")
     scan = good.index(b"\xff\xda") + 14
@@ -370,32 +399,3 @@ def test_garbage_behind_a_plain_header_neither_raises_nor_spoils_its_neighbours(
     assert {0, 2, 4, 6} <= set(rows)
     for at in (0, 2, 4, 6):
         assert psnr(crops[rows.index(at)].cpu().numpy(), wanted) >= LEAST_PSNR_DB
-
-
-@gpu
-def test_without_nvjpeg_the_cpu_decodes_and_the_log_says_so_once(
-    monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
-) -> None:
-    import torchvision.io
-
-    def missing(*_: object, **__: object) -> None:
-        raise RuntimeError("decode_jpegs_cuda: torchvision not compiled with nvJPEG support")
-
-    monkeypatch.setattr(torchvision.io, "decode_jpeg", missing)
-    gpu_decode.nvjpeg.cache_clear()
-    try:
-        with caplog.at_level(logging.WARNING):
-            for _ in range(2):
-                crops, rows = decode_crops([KINDS["4:4:4"]], [BOX], SIZE, GPU)
-    finally:
-        monkeypatch.undo()
-        gpu_decode.nvjpeg.cache_clear()
-    assert rows == [0] and crops.device == GPU
-    assert [r.message.count("not compiled with nvJPEG") for r in caplog.records] == [1]
-    assert np.array_equal(crops[0].cpu().numpy(), crop_to_bucket(KINDS["4:4:4"], BOX, *SIZE))
-
-
-def test_broken_files_are_unreadable_on_the_cpus_own_path() -> None:
-    for body in broken().values():
-        with pytest.raises(DAMAGE):
-            crop_to_bucket(body, BOX, *SIZE)

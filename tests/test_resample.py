@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from curate.images import resample as module
+from curate.images.ragged import resample_each, span, weights_of
 from curate.images.resample import Box, Filter, resample, rounded
 from tests.pictures import photo, psnr
 
@@ -165,6 +166,52 @@ def test_half_precision_stays_close_to_pillow() -> None:
     values = (halves[1].mT @ values[..., : len(halves[1]), :]).half()
     theirs = np.asarray(picture.resize((256, 256), Image.Resampling.BICUBIC, box=box))
     assert psnr(rounded(values)[0].numpy(), theirs) >= 55
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), width=st.integers(1, 70), height=st.integers(1, 70))
+def test_pictures_of_any_sizes_together_are_as_each_alone(
+    data: st.DataObject, width: int, height: int
+) -> None:
+    pictures, boxes = [], []
+    for seed in range(data.draw(st.integers(1, 4))):
+        columns, rows = data.draw(st.integers(1, 90)), data.draw(st.integers(1, 90))
+        left, top = data.draw(st.integers(0, columns - 1)), data.draw(st.integers(0, rows - 1))
+        right = data.draw(st.integers(left + 1, columns))
+        bottom = data.draw(st.integers(top + 1, rows))
+        noise = np.random.default_rng(seed).integers(0, 256, (3, rows, columns), np.uint8)
+        pictures.append(torch.from_numpy(noise))
+        boxes.append((left, top, right, bottom))
+    together = resample_each(pictures, boxes, width=width, height=height)
+    assert together.shape == (len(pictures), 3, height, width)
+    for found, picture, box in zip(together, pictures, boxes, strict=True):
+        alone = resample(picture[None], width=width, height=height, box=box)[0]
+        assert float((found - alone).abs().max()) < 1.6  # a tie between the passes, rounded apart
+        assert float((found - alone).abs().mean()) < 0.01
+
+
+def test_one_channel_stands_for_three_and_a_box_must_lie_in_its_picture() -> None:
+    grey = torch.arange(48, dtype=torch.uint8).reshape(1, 6, 8)
+    found = resample_each([grey], [(1, 1, 7, 5)], width=3, height=2)
+    wanted = resample_each([grey.expand(3, 6, 8)], [(1, 1, 7, 5)], width=3, height=2)
+    assert torch.equal(found, wanted)
+    for box in ((0, 0, 9, 6), (0, 0, 8, 7), (3, 0, 3, 6), (-1, 0, 5, 5)):
+        with pytest.raises(ValueError, match="box side"):
+            resample_each([grey], [box], width=3, height=2)
+
+
+@settings(max_examples=60, deadline=None)
+@given(data=st.data(), length=st.integers(1, 200), size=st.integers(1, 200))
+def test_smoothed_weights_sum_to_one_and_stay_in_the_picture(
+    data: st.DataObject, length: int, size: int
+) -> None:
+    low = data.draw(st.integers(0, length - 1))
+    high = data.draw(st.integers(low + 1, length))
+    seen = span(length, low, high, size)
+    assert 0 <= seen.first <= low < high <= seen.end <= length
+    weights = weights_of([seen], size, torch.zeros(1), smooth=True)[0]
+    assert torch.allclose(weights.sum(1), torch.tensor(1.0), atol=1e-5)
+    assert float(weights[:, seen.pixels :].abs().sum()) == 0.0
 
 
 @pytest.mark.gpu

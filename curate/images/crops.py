@@ -1,8 +1,8 @@
 """A crop of a picture at the size of its bucket, on a CPU: within 54 dB of Pillow's own work.
 
-One core, 1 Mpx at 4:2:0 to 256 and 512, 683 × 512 to 256, pictures a second: Pillow 85, 71, 255;
-torchvision's decoder and torch's resizing 189, 187, 592, chosen here (benchmarks/decode_cpu.py).
-Decoding at a half (Pillow's draft) gains a tenth more but falls to 43 dB on real photos.
+One core, pictures a second at 4:2:0, 1 Mpx to 256 and to 512, 683 × 512 to 256: Pillow 76, 56, 197,
+torchvision's decoder and torch's resizing, chosen here, 229, 167, 366 (benchmarks/decode_cpu.py).
+Pillow's draft at a half reaches 185 in the first case alone and falls to 43 dB on real photographs.
 """
 
 from __future__ import annotations

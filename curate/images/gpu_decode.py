@@ -49,6 +49,7 @@ ALIKE: Final = 1.25
 
 _log = logging.getLogger(__name__)
 _own = threading.local()
+_probing = threading.Lock()
 
 
 def decode_crops(
@@ -101,11 +102,16 @@ def decoder(device: torch.device) -> str:
     return f"libjpeg via torchvision {_release('torchvision')}, {resizing}; others {pillow}"
 
 
-@lru_cache(maxsize=16)
 def nvjpeg(device: torch.device) -> bool:
     """Whether JPEGs are decoded on this device; where a GPU cannot, that is said once in the log."""
     if device.type != "cuda":
         return False
+    with _probing:
+        return _probe(device)
+
+
+@lru_cache(maxsize=16)
+def _probe(device: torch.device) -> bool:
     try:
         from torchvision.io import ImageReadMode, decode_jpeg
 
