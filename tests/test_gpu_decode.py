@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
 from io import BytesIO
 
 import numpy as np
@@ -280,7 +281,7 @@ gpu = pytest.mark.gpu
 
 @gpu
 def test_this_gpu_decodes_jpegs_and_the_decoder_says_so() -> None:
-    assert decoder(GPU).startswith("nvjpeg via torchvision ") and "resample/1" in decoder(GPU)
+    assert decoder(GPU).startswith("nvjpeg via torchvision ")
 
 
 @gpu
@@ -347,8 +348,6 @@ def test_photos_of_usual_sizes_agree_and_repeat_to_the_bit(subsampling: str) -> 
 
 @gpu
 def test_threads_decode_beside_each_other_without_mixing_pictures() -> None:
-    from concurrent.futures import ThreadPoolExecutor
-
     bodies = [file(photo(400, 300, seed), quality=92) for seed in range(24)]
     boxes: list[IntBox] = [(0, 0, 300, 300)] * 24
     wanted, _ = decode_crops(bodies, boxes, (128, 128), GPU)
