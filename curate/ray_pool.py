@@ -95,7 +95,7 @@ class RayPools:
         ):  # Ray 2.60 has no other way to bound retries than a deprecated one
             warnings.simplefilter("ignore")
             return ray.data.from_items(rows, override_num_blocks=len(rows)).map_batches(
-                RayWorker, batch_size=None, batch_format="pyarrow",
+                RayWorker, batch_size=1, batch_format="pyarrow",
                 compute=strategy(pool, tasks=len(tasks)),
                 fn_constructor_args=(str(self.root), step, told, pool, self.environment),
                 num_cpus=pool.cpus, num_gpus=pool.gpus, ray_remote_args_fn=_bounded_retries,

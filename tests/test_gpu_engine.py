@@ -124,7 +124,7 @@ def test_a_worker_says_what_its_gpu_did(one: tuple[Path, list[Done]]) -> None:
     assert 0 < rate.gpu_busy <= 1
     assert rate.startup_seconds > 0
     found = notes[0].agreements
-    assert {told.device.split(":")[0] for told in found} == {"cuda"}
+    assert {told.device for told in found} == {torch.cuda.get_device_name()}
     assert {told.encoder.split()[0] for told in found} >= {"clip", "t5"}
     assert all(told.error is None or told.error <= TOLERANCE for told in found if told.used)
 

@@ -48,6 +48,8 @@ def relative_error(fast: torch.Tensor, exact: torch.Tensor) -> float:
     """‖fast − exact‖ / ‖exact‖ in float64; infinite where `fast` is not finite."""
     import torch
 
+    if fast.is_cuda or exact.is_cuda:  # they may have been made on another stream than this one
+        torch.cuda.synchronize()
     one, other = fast.detach().double().cpu(), exact.detach().double().cpu()
     if not bool(torch.isfinite(one).all()):
         return float("inf")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from curate.errors import ModelError
 from curate.models.agreement import Agreement, first_that_agrees, relative_error
 from curate.models.clip_pixels import Preprocess
+from curate.models.device import name_of
 from curate.models.fast_clip_image import fast_image
 from curate.models.fast_clip_text import FastText
 from curate.models.launch import lane
@@ -155,7 +156,7 @@ class _Choice:
 
         chosen, told = first_that_agrees(
             [("tensors", lambda: self._pixels.squares)], measure, encoder="clip pixels",
-            device=str(self._device), rows=_rows(sample), tolerance=self._tolerance,
+            device=name_of(self._device), rows=_rows(sample), tolerance=self._tolerance,
         )  # fmt: skip
         if chosen is not None:
             return chosen, told
@@ -206,7 +207,7 @@ class _Choice:
                 return relative_error(run(path), exact)
 
         chosen, told = first_that_agrees(
-            paths, measure, encoder=encoder, device=str(self._device), rows=rows,
+            paths, measure, encoder=encoder, device=name_of(self._device), rows=rows,
             tolerance=self._tolerance,
         )  # fmt: skip
         if chosen is not None:
@@ -255,7 +256,7 @@ def _itself(
     encoder: str, device: torch.device, rows: int, tolerance: float, path: str = "float32"
 ) -> Agreement:
     return Agreement(
-        encoder=encoder, path=path, device=str(device), rows=rows, error=0.0, tolerance=tolerance,
+        encoder=encoder, path=path, device=name_of(device), rows=rows, error=0.0, tolerance=tolerance,
         used=True, note="what the others are held against",
     )  # fmt: skip
 

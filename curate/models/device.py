@@ -32,3 +32,10 @@ def dtype_of(device: torch.device) -> torch.dtype:
     import torch
 
     return torch.bfloat16 if device.type == "cuda" else torch.float32
+
+
+def name_of(device: torch.device) -> str:
+    """What agreements and records call a device: the GPU's product name, or `cpu`."""
+    import torch
+
+    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else device.type

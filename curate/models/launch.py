@@ -165,14 +165,17 @@ class Batches:
             try:
                 result = work(some)
             except torch.OutOfMemoryError:
+                fitted = False
+            else:
+                fitted = True
+                yield some, result
+                start += len(some)
+            if not fitted:  # by now the error, which holds the failed tensors, is gone
                 if len(some) == 1:
                     self.lost.append(some[0])
                     start += 1
                 self.size = max(1, min(self.size, len(some)) // 2)
                 _release()
-                continue
-            yield some, result
-            start += len(some)
 
 
 def _release() -> None:

@@ -18,6 +18,7 @@ from curate.models import read_config
 from curate.models.agreement import Agreement, first_that_agrees, relative_error
 from curate.models.blocks8 import INT8, quantise, restored
 from curate.models.caption_packs import MAX_TOKENS, PACK_TOKENS, in_order
+from curate.models.device import name_of
 from curate.models.launch import lane
 from curate.models.loading import loading, refuse_random
 
@@ -183,7 +184,7 @@ def _blocks(
         pending = here.fetch(quantise(states))
     error = error_of(restored(pending.wait(), exact.shape[1]), exact)
     agreement = Agreement(
-        encoder="t5 int8", path=INT8, device=_name(device), rows=rows, error=error,
+        encoder="t5 int8", path=INT8, device=name_of(device), rows=rows, error=error,
         tolerance=tolerance, used=error <= tolerance,
         note="" if error <= tolerance else "out of tolerance",
     )  # fmt: skip
@@ -204,7 +205,7 @@ def _fastest(
         ("length buckets bf16", lambda: LengthBuckets(_reduced(model, device), device)),
     ]
     return first_that_agrees(
-        ways, measure, encoder="t5", device=_name(device), rows=rows, tolerance=tolerance
+        ways, measure, encoder="t5", device=name_of(device), rows=rows, tolerance=tolerance
     )
 
 
@@ -298,15 +299,9 @@ def _compile_errors() -> tuple[type[Exception], ...]:
 def _itself(device: torch.device, rows: int, tolerance: float, note: str = "") -> Agreement:
     """float32 as the way that is used."""
     return Agreement(
-        encoder="t5", path="float32", device=_name(device), rows=rows, error=0.0,
+        encoder="t5", path="float32", device=name_of(device), rows=rows, error=0.0,
         tolerance=tolerance, used=True, note=note or "what the others are held against",
     )  # fmt: skip
-
-
-def _name(device: torch.device) -> str:
-    import torch
-
-    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else device.type
 
 
 def _release() -> None:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 
 from curate.models.agreement import Agreement, first_that_agrees, relative_error
+from curate.models.device import name_of
 from curate.models.launch import lane
 from curate.models.vae_paths import fast_paths, float32
 
@@ -44,7 +45,7 @@ def choose(
         spreads.append(f"log variance {spread:.4f}" if wanted[0].shape[1] > channels else "")
         return mean if np.isfinite(spread) else spread
 
-    rows, where = sum(map(len, groups)), _name(device)
+    rows, where = sum(map(len, groups)), name_of(device)
     found = first_that_agrees(
         fast_paths(model, device), measure, encoder="vae", device=where, rows=rows, tolerance=tolerance
     )  # fmt: skip
@@ -119,9 +120,3 @@ def _error(found: Sequence[torch.Tensor], wanted: Sequence[torch.Tensor], part: 
 def _noted(told: Agreement, note: str) -> Agreement:
     notes = [text for text in (told.note, note) if text]
     return told.model_copy(update={"note": ", ".join(notes)})
-
-
-def _name(device: torch.device) -> str:
-    import torch
-
-    return str(torch.cuda.get_device_name(device)) if device.type == "cuda" else device.type
