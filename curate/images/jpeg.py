@@ -39,6 +39,8 @@ class Plain:
 
 def plain(body: bytes | memoryview) -> Plain | None:
     """Size and sampling of a plain JPEG, None for all else; never raises, whatever the bytes."""
+    if isinstance(body, memoryview):
+        body = body.cast("B")  # a view of signed bytes equals no bytes
     if len(body) < 16 or body[:3] != START or body[-2:] != END:
         return None
     frame, turns, found = None, 0, None

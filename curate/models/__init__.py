@@ -9,8 +9,10 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import re
 from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final, Literal
@@ -60,9 +62,11 @@ def digest(path: Path) -> str:
     Covers names and contents, not the place: a copy elsewhere has the same digest.
     """
     whole = hashlib.sha256()
-    for name, file in sorted(_files(path).items()):
-        stat = file.stat()
-        whole.update(f"{name}\0{_sha256(file, stat.st_size, stat.st_mtime_ns)}\n".encode())
+    files = sorted(_files(path).items())
+    with ThreadPoolExecutor(min(8, os.cpu_count() or 1)) as pool:
+        hashes = list(pool.map(_hash_of, [file for _, file in files]))
+    for (name, _), told in zip(files, hashes, strict=True):
+        whole.update(f"{name}\0{told}\n".encode())
     return whole.hexdigest()
 
 
@@ -140,6 +144,11 @@ def _files(path: Path) -> dict[str, Path]:
     if words != path:
         files |= {f"tokenizer/{p.name}": p for p in words.iterdir() if p.suffix in _HASHED}
     return files
+
+
+def _hash_of(file: Path) -> str:
+    stat = file.stat()
+    return _sha256(file, stat.st_size, stat.st_mtime_ns)
 
 
 @lru_cache(maxsize=4096)

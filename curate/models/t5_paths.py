@@ -92,15 +92,18 @@ def class_of(ref: str, path: Path) -> str:
     return CLASSES[kind]
 
 
-def read(ref: str, path: Path) -> Any:
-    """transformers' encoder in float32 on the CPU; raises ModelError if weights are missing."""
+def read(ref: str, path: Path, *, dtype: torch.dtype | Literal["auto"] | None = None) -> Any:
+    """transformers' encoder on the CPU in float32, or as told; raises ModelError without weights.
+
+    `auto` is what the weights are stored in: then a GPU widens them, and does so faster.
+    """
     import torch
     import transformers
 
     family = getattr(transformers, class_of(ref, path))
     with loading(ref, path, "transformers"), _quiet():
         model, report = family.from_pretrained(
-            path, dtype=torch.float32, local_files_only=True, use_safetensors=True,
+            path, dtype=dtype or torch.float32, local_files_only=True, use_safetensors=True,
             output_loading_info=True,
         )  # fmt: skip
     refuse_random(report, ref, path)
@@ -132,7 +135,7 @@ def _on_gpu(
     ref: str, path: Path, ids: Ids, device: torch.device, *, rows: int, tolerance: float
 ) -> tuple[Encoder, torch.Tensor, tuple[Agreement, ...]]:
     """The encoder in use, the float32 states of the sample, and what was found."""
-    model = read(ref, path)
+    model = read(ref, path, dtype="auto")
     exact = reference(model, ids, device)
     encoder, told = _fastest(model, ids, exact, device, rows=rows, tolerance=tolerance)
     del model  # the encoder in use holds its part
@@ -148,11 +151,11 @@ def reference(model: Any, ids: Ids, device: torch.device) -> torch.Tensor:
     import torch
 
     try:
-        return computed(LengthBuckets(model.to(device), device), ids, device)
+        return computed(LengthBuckets(model.to(device).float(), device), ids, device)
     except torch.OutOfMemoryError:
         pass
     here = torch.device("cpu")
-    model.to(here)
+    model.to(here).float()
     _release()
     return computed(LengthBuckets(model, here), ids, here)
 

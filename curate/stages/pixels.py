@@ -126,7 +126,7 @@ def _views(column: pa.ChunkedArray) -> list[memoryview | None]:
         _, ends, values = chunk.buffers()
         width = np.int64 if pa.types.is_large_binary(chunk.type) else np.int32
         places = np.frombuffer(ends, width)[chunk.offset : chunk.offset + len(chunk) + 1].tolist()
-        data = memoryview(values or b"")
+        data = memoryview(values or b"").cast("B")  # Arrow's own are of signed bytes
         views += [
             data[start:end] if there else None
             for start, end, there in zip(
