@@ -7,7 +7,7 @@ worker measures on the data it is about to encode.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from pydantic import BaseModel
 
@@ -59,7 +59,7 @@ def relative_error(fast: torch.Tensor, exact: torch.Tensor) -> float:
 
 
 def first_that_agrees(
-    paths: Sequence[tuple[str, Callable[[], Path_]]], measure: Callable[[Path_], float], *,
+    paths: Sequence[tuple[str, Callable[[], Path_]]], measure: Callable[[Any], float], *,
     encoder: str, device: str, rows: int, tolerance: float = TOLERANCE,
 ) -> tuple[Path_ | None, list[Agreement]]:  # fmt: skip
     """The first of some paths, fastest first, that stays within the tolerance, and what was found.

@@ -154,8 +154,11 @@ class _Choice:
             ]
             return relative_error(_flat(normalised), _flat(exact))
 
+        tensors: list[tuple[str, Callable[[], Encode]]] = [
+            ("tensors", lambda: self._pixels.squares)
+        ]
         chosen, told = first_that_agrees(
-            [("tensors", lambda: self._pixels.squares)], measure, encoder="clip pixels",
+            tensors, measure, encoder="clip pixels",
             device=name_of(self._device), rows=_rows(sample), tolerance=self._tolerance,
         )  # fmt: skip
         if chosen is not None:

@@ -138,12 +138,13 @@ class FastImage:
     def _pooled(self, x: torch.Tensor) -> torch.Tensor:
         import torch.nn.functional as F
 
+        weight, offset = self._after
         if self._first_only:
-            return F.layer_norm(x, x.shape[-1:], *self._after, self._eps)
+            return F.layer_norm(x, x.shape[-1:], weight, offset, self._eps)
         x = x.view(-1, self._tokens, x.shape[-1])
         if self._pool_first:
-            return F.layer_norm(x[:, 1:].mean(1), x.shape[-1:], *self._after, self._eps)
-        return F.layer_norm(x, x.shape[-1:], *self._after, self._eps)[:, 1:].mean(1)
+            return F.layer_norm(x[:, 1:].mean(1), x.shape[-1:], weight, offset, self._eps)
+        return F.layer_norm(x, x.shape[-1:], weight, offset, self._eps)[:, 1:].mean(1)
 
 
 class FastTimm:

@@ -124,7 +124,7 @@ def fits_timm(trunk: Any) -> str | None:
         odd = [part for part in extra if part is not None and type(part).__name__ != "Identity"]
         if odd:
             return f"a block has one more {type(odd[0]).__name__}"
-        if attention.qkv.out_features != 3 * attention.qkv.in_features:
+        if attention is not None and attention.qkv.out_features != 3 * attention.qkv.in_features:
             return "an attention is of another width"
     blocks = trunk.blocks
     return (

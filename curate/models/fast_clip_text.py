@@ -110,7 +110,8 @@ class FastText:
         x = F.embedding(ids, self._words)
         x.view(-1, longest, x.shape[1]).add_(self._places[:longest])
         x = self._stack(x, longest, causal=self._causal)[ends].float() + self._stack.left
-        x = F.layer_norm(x, x.shape[-1:], *self._after, self._eps)
+        weight, offset = self._after
+        x = F.layer_norm(x, x.shape[-1:], weight, offset, self._eps)
         return x if self._out is None else F.linear(x, *self._out)
 
     def _pooled(self, tokens: torch.Tensor) -> torch.Tensor:
