@@ -23,8 +23,7 @@ from curate.images.crops import Pixels, as_tensor, crop_to_bucket, jpeg_reader
 from curate.images.decode import DAMAGE
 from curate.images.encode import encode
 from curate.images.jpeg import Plain, plain
-from curate.images.ragged import resample_each
-from curate.images.resample import rounded
+from curate.images.ragged_gpu import resample_bytes
 
 if TYPE_CHECKING:
     import torch
@@ -299,11 +298,11 @@ def resized(
     for group in _groups(jobs):
         told = jobs[group[0]].told
         seen = [pictures[at][:1] if told and told.grey else pictures[at] for at in group]
-        values = resample_each(
+        crops = resample_bytes(
             seen, [jobs[at].box for at in group], width=width, height=height,
             chroma=(told.across, told.down) if told else (1, 1),
         )  # fmt: skip
-        parts.append(([jobs[at].row for at in group], rounded(values)))
+        parts.append(([jobs[at].row for at in group], crops))
     return parts
 
 

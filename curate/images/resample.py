@@ -24,6 +24,8 @@ Floats = NDArray[np.float64]
 
 CPU_OUTPUTS: Final = 32
 """Outputs of one product on a CPU, where leaving out the zeros beside the band saves time."""
+MIDDLE: Final = 128
+"""What half precision counts pixels from: its steps are finest about zero, in photos about grey."""
 ALIGNED: Final = 8
 """Half-precision rows start at multiples of 16 bytes, or a GPU's matrix units are fed slowly."""
 REACH: Final = 2.0
@@ -37,24 +39,32 @@ def resample(
     """The box of every picture, resized: [n, 3, height, width], 0 … 255, neither rounded nor clamped.
 
     `pixels` is uint8 or float [n, 3, H, W] of any strides; `box` is left, top, right, bottom in
-    pixels, fractions allowed, of all pictures alike. float32 on a CPU; on a GPU float16, summed in
-    float32, enqueued on the current stream. Raises ValueError for a box that is empty or leaves
-    the picture.
+    pixels, fractions allowed, of all pictures alike. The result is float32; a GPU multiplies in
+    float16, counted from mid-grey, and sums in float32, enqueued on the current stream. Raises
+    ValueError for a box that is empty or leaves the picture.
     """
     rows, columns = pixels.shape[-2:]
     left, top, right, bottom = box or (0.0, 0.0, float(columns), float(rows))
     if not (0 <= left < right <= columns and 0 <= top < bottom <= rows and min(width, height) > 0):
         told = (left, top, right, bottom)
         raise ValueError(f"box {told} of a picture of {columns} × {rows} to {width} × {height}")
-    across = _bands(columns, float(left), float(right), width, filter, pixels.device)
-    down = _bands(rows, float(top), float(bottom), height, filter, pixels.device)
-    seen = pixels[..., down.first : down.end, across.first : across.end]
-    if not across.parts:
-        return _down(_values(seen, 1), down)
-    values = _across(_values(seen, ALIGNED if pixels.is_cuda else 1), across)
-    if not down.parts:
-        return values
-    return _down(values.round_().clamp_(0, 255), down)  # Pillow holds bytes between its passes
+    where = pixels.device, pixels.is_cuda
+    across = _bands(columns, float(left), float(right), width, filter, *where)
+    down = _bands(rows, float(top), float(bottom), height, filter, *where)
+    return _combined(pixels[..., down.first : down.end, across.first : across.end], across, down)
+
+
+def _combined(seen: torch.Tensor, across: _Bands, down: _Bands) -> torch.Tensor:
+    """The pixels that both axes read, resized along each."""
+    half = across.half
+    middle = MIDDLE if half else 0.0
+    values = _values(seen, ALIGNED if half and across.parts else 1, half, middle)
+    if across.parts:
+        values = _across(values, across)
+        if down.parts:  # Pillow holds bytes between its passes
+            values = values.round_().clamp_(-middle, 255 - middle)
+    values = _down(values, down)
+    return values.float().add_(middle) if half else values
 
 
 def rounded(values: torch.Tensor) -> torch.Tensor:
@@ -69,7 +79,7 @@ def rounded(values: torch.Tensor) -> torch.Tensor:
 class _Part:
     """Weights [inputs, outputs] of the inputs first … end, counted from the first of all parts.
 
-    On a GPU rows of zeros follow, to a multiple of `ALIGNED`.
+    In half precision rows of zeros follow, to a multiple of `ALIGNED`.
     """
 
     first: int
@@ -79,22 +89,29 @@ class _Part:
 
 @dataclass(frozen=True, slots=True)
 class _Bands:
-    """The inputs first … end of one axis and what makes the outputs of them; no part: a plain copy."""
+    """The inputs first … end of one axis and what makes the outputs of them; no part: a plain copy.
+
+    `half`: weights are float16, in one part, filled up to whole matrix units, as a GPU wants them.
+    """
 
     first: int
     end: int
     parts: tuple[_Part, ...]
+    half: bool
 
 
-def _values(seen: torch.Tensor, multiple: int) -> torch.Tensor:
-    """Pixels as numbers to compute with, contiguous, rows filled up with zeros to a multiple."""
+def _values(seen: torch.Tensor, multiple: int, half: bool, middle: float) -> torch.Tensor:
+    """Pixels less `middle`, contiguous, rows filled up with zeros to a multiple."""
     import torch
 
-    kind = torch.float16 if seen.is_cuda else torch.float32
     length = seen.shape[-1]
     padded = -(-length // multiple) * multiple
+    kind = torch.float16 if half else torch.float32
     values = torch.empty((*seen.shape[:-1], padded), dtype=kind, device=seen.device)
-    values[..., :length].copy_(seen)
+    if middle:
+        torch.sub(seen, float(middle), out=values[..., :length])  # computed in float32
+    else:
+        values[..., :length].copy_(seen)
     values[..., length:].zero_()
     return values
 
@@ -132,21 +149,23 @@ def _used(weights: torch.Tensor) -> torch.Tensor:
 
 @lru_cache(maxsize=64)
 def _bands(
-    length: int, low: float, high: float, size: int, filter: Filter, device: torch.device
-) -> _Bands:
+    length: int, low: float, high: float, size: int, filter: Filter, device: torch.device,
+    half: bool,
+) -> _Bands:  # fmt: skip
     """How `size` outputs are made of low … high on an axis of `length` inputs."""
     if high - low == size and low == int(low):
-        return _Bands(int(low), int(high), ())
+        return _Bands(int(low), int(high), (), half)
     starts, taps = _taps(length, low, high, size, filter)
     first = int(starts.min())
     end = int(np.max(starts + (taps != 0).cumsum(axis=1).argmax(axis=1))) + 1
-    step = size if device.type == "cuda" else CPU_OUTPUTS
+    step = size if half else CPU_OUTPUTS
     parts = []
     for at in range(0, size, step):
         begin, some = starts[at : at + step], taps[at : at + step]
         dense = _dense(begin - begin[0], some, end - int(begin[0]))
         parts.append((int(begin[0]) - first, dense))
-    return _Bands(first, end, tuple(_part(at, dense, device) for at, dense in parts))
+    made = tuple(_part(at, dense, device, half) for at, dense in parts)
+    return _Bands(first, end, made, half)
 
 
 def _taps(
@@ -175,16 +194,18 @@ def _dense(starts: NDArray[np.int64], taps: Floats, limit: int) -> Floats:
     return matrix[:limit]
 
 
-def _part(first: int, matrix: Floats, device: torch.device) -> _Part:
+def _part(first: int, matrix: Floats, device: torch.device, half: bool) -> _Part:
     """The matrix on the device; the copy waits on a stream of its own, never for other work."""
     import torch
 
     end = first + len(matrix)
     with torch.inference_mode(False):
-        if device.type != "cuda":
+        if not half:
             return _Part(first, end, torch.from_numpy(matrix.astype(np.float32)))
         padded = np.zeros((-(-len(matrix) // ALIGNED) * ALIGNED, matrix.shape[1]), np.float16)
         padded[: len(matrix)] = matrix
+        if device.type != "cuda":
+            return _Part(first, end, torch.from_numpy(padded))
         with torch.cuda.stream(_side(device)):
             return _Part(first, end, torch.from_numpy(padded).to(device))
 
