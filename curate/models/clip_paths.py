@@ -17,6 +17,7 @@ from curate.models.agreement import Agreement, first_that_agrees, relative_error
 from curate.models.clip_pixels import Preprocess
 from curate.models.device import name_of
 from curate.models.fast_clip_image import fast_image
+from curate.models.fast_clip_ops import repeatable
 from curate.models.fast_clip_text import FastText
 from curate.models.launch import lane
 
@@ -73,12 +74,14 @@ class Own:
         """Features of pictures as bytes [n, height, width, 3]."""
         return self.normalised(self._pixels.normalised(squares, self._dtype))
 
+    @repeatable
     def normalised(self, pixels: torch.Tensor) -> torch.Tensor:
         """Features of the model's own input [n, 3, height, width], from any device."""
         values = pixels.to(self._device, self._dtype)
         found = self._model.encode_image(values, normalize=False)
         return found[0] if isinstance(found, tuple) else found
 
+    @repeatable
     def texts(self, tokens: torch.Tensor) -> torch.Tensor:
         """Features of token ids, a few hundred captions at a time."""
         import torch

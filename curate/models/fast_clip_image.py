@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 from curate.errors import ModelError
 from curate.models.clip_pixels import Preprocess
 from curate.models.fast_clip import Stack, parameters, placed
-from curate.models.fast_clip_ops import norm
+from curate.models.fast_clip_ops import norm, repeatable
 from curate.models.fast_clip_parts import (
     fits_open_clip,
     fits_patches,
@@ -124,6 +124,7 @@ class FastImage:
         self._pool_first = bool(visual.final_ln_after_pool)
         self._out = None if visual.proj is None else placed((visual.proj,), device)[0]
 
+    @repeatable
     def __call__(self, squares: torch.Tensor) -> torch.Tensor:
         x = self._patches(squares)
         if self._before is None:
@@ -163,6 +164,7 @@ class FastTimm:
         self._rest = copy.deepcopy(visual, rest).to(device, dtype)
         self._offset, self._left = self._patches.offset.to(dtype), self._stack.left.to(dtype)
 
+    @repeatable
     def __call__(self, squares: torch.Tensor) -> torch.Tensor:
         trunk = self._rest.trunk
         x = self._patches(squares).add_(self._offset)

@@ -7,14 +7,18 @@ of the kernels alone: other values give other speeds, and the same values but fo
 from __future__ import annotations
 
 import importlib.util
+from collections.abc import Callable
 from contextlib import nullcontext
-from typing import TYPE_CHECKING, Any, Final, Literal
+from functools import wraps
+from typing import TYPE_CHECKING, Any, Final, Literal, ParamSpec, TypeVar
 
 from curate.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
 
+Arguments = ParamSpec("Arguments")
+Result = TypeVar("Result")
 Form = Literal["erf", "tanh", "quick"]
 """GELU by the error function, in its tanh form, or x σ(1.702 x)."""
 Attention = Literal["kernel", "any", "flash", "cudnn", "efficient"]
@@ -32,6 +36,24 @@ def require_kernels(device: torch.device) -> None:
     """Raise ModelError on a GPU without Triton."""
     if device.type == "cuda" and importlib.util.find_spec("triton") is None:
         raise ModelError("no package triton; install the CUDA build of torch, which brings it")
+
+
+def repeatable(call: Callable[Arguments, Result]) -> Callable[Arguments, Result]:
+    """The call with torch's attention left to ways that give the same bits every time.
+
+    On Hopper torch prefers cuDNN's, which it refuses itself where algorithms must be deterministic
+    (`torch.use_deterministic_algorithms`); the forward passes of its other ways are.
+    """
+
+    @wraps(call)
+    def made(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Result:
+        from torch.nn.attention import SDPBackend, sdpa_kernel
+
+        ways = [SDPBackend.FLASH_ATTENTION, SDPBackend.EFFICIENT_ATTENTION, SDPBackend.MATH]
+        with sdpa_kernel(ways):
+            return call(*args, **kwargs)
+
+    return made
 
 
 def norm(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from curate.errors import ModelError
 from curate.models.fast_clip import Stack, parameters, placed
+from curate.models.fast_clip_ops import repeatable
 from curate.models.fast_clip_parts import fits_open_clip, open_clip_parts
 from curate.models.launch import lane
 
@@ -88,6 +89,7 @@ class FastText:
         self._eps = float(tower.ln_final.eps)
         self._out = _projection(tower.text_projection, device)
 
+    @repeatable
     def __call__(self, tokens: torch.Tensor) -> torch.Tensor:
         import torch
 
