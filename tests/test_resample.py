@@ -199,6 +199,8 @@ def test_pictures_of_any_sizes_together_are_as_each_alone(
     assert together.shape == (len(pictures), 3, height, width)
     for found, picture, box in zip(together, pictures, boxes, strict=True):
         alone = resample(picture[None], width=width, height=height, box=box)[0]
+        if box[3] - box[1] == height:  # no second pass, before which `resample` would round
+            alone = alone.round().clamp(0, 255)
         assert float((found - alone).abs().max()) < 1.6  # a tie between the passes, rounded apart
         assert float((found - alone).abs().mean()) < 0.01
 
