@@ -204,7 +204,7 @@ def _run_pass(
     for done in execute(step, todo, sample_tasks(step, tasks)) if todo else ():
         known[done.commit.shard_id] = done.commit
         for agreement in done.note.agreements:
-            if agreement.is_choice and agreement not in told:
+            if agreement not in told:
                 watch.checked(step.layer, agreement.sentence())
         told.update(done.note.agreements)
         notes.append(done.note)

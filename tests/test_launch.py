@@ -135,12 +135,3 @@ def test_an_error_is_relative_and_never_passes_what_is_not_finite() -> None:
     assert relative_error(exact * 1.01, exact) == pytest.approx(0.01)
     assert relative_error(torch.tensor([float("nan"), 4.0]), exact) == float("inf")
     assert relative_error(torch.zeros(2), torch.zeros(2)) == 0.0
-
-
-def test_float32_on_a_cpu_is_no_choice_to_tell_of() -> None:
-    told = first_that_agrees([("packed", int)], lambda _: 0.0, encoder="t5", device="cpu", rows=1)[
-        1
-    ][0]
-    assert told.is_choice
-    assert not told.model_copy(update={"path": "float32"}).is_choice
-    assert told.model_copy(update={"path": "float32", "device": "NVIDIA H200"}).is_choice

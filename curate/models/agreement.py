@@ -33,11 +33,6 @@ class Agreement(BaseModel, frozen=True, extra="forbid"):
     used: bool
     note: str = ""  # why it could not run, or is not used
 
-    @property
-    def is_choice(self) -> bool:
-        """False for float32 on a CPU: nothing else was to be had, so there is nothing to tell."""
-        return self.device != "cpu" or self.path != "float32"
-
     def sentence(self) -> str:
         """One line for a person."""
         found = "not measured" if self.error is None else f"relative error {self.error:.4f}"
